@@ -1,0 +1,102 @@
+"""What we believe of an order we meant to send, and which belief may follow which event.
+
+Every transition the program can make is a row of `_NEXT`; a pair that is not a row is a
+`BrokenInvariant`, never a silent overwrite. UNKNOWN is a state of its own: it ends only by
+proof (RESOLVE events), never by time alone. The venue may report a fill after a cancel, so
+CANCELED is not closed to FILL; events repeat and arrive late, so a row may lead to itself.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+from typing import Final
+
+from trader_cli.errors import BrokenInvariant
+
+
+@unique
+class IntentStatus(StrEnum):
+    INTENDED = "intended"  # journaled, not sent
+    SENT = "sent"  # on the wire, answer not here yet
+    UNKNOWN = "unknown"  # left us, no trustworthy answer
+    OPEN = "open"
+    PARTLY_FILLED = "partly_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"  # also expired at the venue
+    REJECTED = "rejected"
+    NOT_EXECUTED = "not_executed"  # proven never to have reached the venue
+
+    @property
+    def is_final(self) -> bool:
+        return self in (
+            IntentStatus.FILLED,
+            IntentStatus.CANCELED,
+            IntentStatus.REJECTED,
+            IntentStatus.NOT_EXECUTED,
+        )
+
+
+@unique
+class IntentEvent(StrEnum):
+    SEND = "send"
+    ACCEPT = "accept"
+    REJECT = "reject"
+    NOT_SENT = "not_sent"
+    DOUBT = "doubt"
+    PARTIAL_FILL = "partial_fill"
+    FILL = "fill"
+    CANCEL = "cancel"
+    PROVE_ABSENT = "prove_absent"
+
+
+_S, _E = IntentStatus, IntentEvent
+_AT_VENUE: Final[dict[IntentEvent, IntentStatus]] = {
+    _E.ACCEPT: _S.OPEN,
+    _E.PARTIAL_FILL: _S.PARTLY_FILLED,
+    _E.FILL: _S.FILLED,
+    _E.CANCEL: _S.CANCELED,  # GTX, IOC and FOK may never rest
+}
+_NEXT: Final[dict[IntentStatus, dict[IntentEvent, IntentStatus]]] = {
+    _S.INTENDED: {_E.SEND: _S.SENT, _E.NOT_SENT: _S.NOT_EXECUTED},
+    _S.SENT: {
+        **_AT_VENUE,
+        _E.REJECT: _S.REJECTED,
+        _E.NOT_SENT: _S.NOT_EXECUTED,
+        _E.DOUBT: _S.UNKNOWN,
+    },
+    _S.UNKNOWN: {
+        **_AT_VENUE,
+        _E.REJECT: _S.REJECTED,
+        _E.PROVE_ABSENT: _S.NOT_EXECUTED,
+        _E.DOUBT: _S.UNKNOWN,
+    },
+    _S.OPEN: {**_AT_VENUE},
+    _S.PARTLY_FILLED: {
+        _E.ACCEPT: _S.PARTLY_FILLED,  # the answer to the send may come after the first fill
+        _E.PARTIAL_FILL: _S.PARTLY_FILLED,
+        _E.FILL: _S.FILLED,
+        _E.CANCEL: _S.CANCELED,
+    },
+    _S.FILLED: {event: _S.FILLED for event in _AT_VENUE},
+    _S.CANCELED: {
+        _E.ACCEPT: _S.CANCELED,
+        _E.PARTIAL_FILL: _S.CANCELED,
+        _E.CANCEL: _S.CANCELED,
+        _E.FILL: _S.FILLED,
+    },
+    _S.REJECTED: {_E.REJECT: _S.REJECTED},
+    _S.NOT_EXECUTED: {_E.PROVE_ABSENT: _S.NOT_EXECUTED, _E.NOT_SENT: _S.NOT_EXECUTED},
+}
+assert _NEXT.keys() == set(IntentStatus), "every status needs a row"
+
+
+def next_status(status: IntentStatus, event: IntentEvent) -> IntentStatus:
+    """Return the status that follows `event`.
+
+    Raises:
+        BrokenInvariant: the pair is not a row of the table.
+    """
+    try:
+        return _NEXT[status][event]
+    except KeyError:
+        raise BrokenInvariant(f"{event} cannot follow status {status}") from None
