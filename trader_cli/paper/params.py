@@ -1,0 +1,96 @@
+"""Request parameters as the venue reads them: text in, typed values or the venue's refusal out.
+
+Knows the parameter errors (-1102, -1106, -1111, …). Must not know where the text came from.
+Names match case-insensitively and unknown ones are never looked at.
+
+Source: binance-usdm reference §3.2, §5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from trader_cli.paper.refusal import VenueRefusal
+
+_Enum = TypeVar("_Enum", bound=StrEnum)
+_DECIMAL: Final = re.compile(r"-?\d{1,20}(\.\d{0,20})?", re.ASCII)
+_INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
+_CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
+_CLIENT_ID_RANGE: Final = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
+CLIENT_ID_LENGTH_MAX: Final = 36
+
+
+class Params:
+    """One request's parameters. An empty value counts as not sent."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        """Keep `values` (names in any case, in Binance's spelling otherwise)."""
+        pairs = values.items() if isinstance(values, Mapping) else values
+        self._values = {name.lower(): value for name, value in pairs if value != ""}
+
+    def has(self, name: str) -> bool:
+        return name.lower() in self._values
+
+    def text(self, name: str) -> str | None:
+        return self._values.get(name.lower())
+
+    def needed(self, name: str) -> str:
+        """Return the text of a mandatory parameter; refuses with -1102."""
+        value = self._values.get(name.lower())
+        if value is None:
+            raise VenueRefusal(-1102, name)
+        return value
+
+    def enum(self, name: str, kind: type[_Enum], *, code: int) -> _Enum | None:
+        """Return an enum value; refuses with `code` if it is none of the venue's words."""
+        value = self._values.get(name.lower())
+        if value is None:
+            return None
+        try:
+            return kind(value.upper())
+        except ValueError:
+            raise VenueRefusal(code, name) from None
+
+    def decimal(self, name: str) -> Decimal | None:
+        """Return a plain decimal number; refuses with -1102 as malformed."""
+        value = self._values.get(name.lower())
+        if value is None:
+            return None
+        if _DECIMAL.fullmatch(value) is None:
+            raise VenueRefusal(-1102, name)
+        return Decimal(value)
+
+    def integer(self, name: str) -> int | None:
+        """Return a whole number; refuses with -1102 as malformed."""
+        value = self._values.get(name.lower())
+        if value is None:
+            return None
+        if _INTEGER.fullmatch(value) is None:
+            raise VenueRefusal(-1102, name)
+        return int(value)
+
+    def flag(self, name: str) -> bool | None:
+        """Return a boolean in any case (`true`, `False`); refuses with -1102 as malformed."""
+        value = self._values.get(name.lower())
+        if value is None:
+            return None
+        if value.lower() not in ("true", "false"):
+            raise VenueRefusal(-1102, name)
+        return value.lower() == "true"
+
+    def client_id(self, name: str) -> str | None:
+        """Return a client order id; refuses with -4015 if too long, -1100 if not its alphabet."""
+        value = self._values.get(name.lower())
+        if value is None:
+            return None
+        if len(value) > CLIENT_ID_LENGTH_MAX:
+            raise VenueRefusal(-4015)
+        if _CLIENT_ID.fullmatch(value) is None:
+            raise VenueRefusal(-1100, name, _CLIENT_ID_RANGE)
+        return value
