@@ -60,6 +60,9 @@ class Signal:
         stop_roi_pct, take_profit_roi_pct: positive percent of margin, None if absent.
         trailing_activation_roi_pct, trailing_distance_roi_pct: percent of margin, None if absent.
         max_holding_minutes: forced exit after this, None if absent.
+        raw_command_text: what the advisor wanted before its own gates; never acted on.
+        home_file: the file the decision's identity is under where that is not `file`: Dragon2 saves
+            each decision in two files, and it is one decision.
         problems: fields that were there and could not be used, each a short sentence.
     """
 
@@ -80,9 +83,11 @@ class Signal:
     trailing_distance_roi_pct: Decimal | None = None
     max_holding_minutes: Decimal | None = None
     reasoning: str = ""
+    raw_command_text: str | None = None
+    home_file: str | None = None
     problems: tuple[str, ...] = ()
 
     @property
     def decision_id(self) -> str:
         """The decision's identity: file, section, timestamp. One entry at most per id."""
-        return f"{self.file}/{self.section}@{self.timestamp_text}"
+        return f"{self.home_file or self.file}/{self.section}@{self.timestamp_text}"
