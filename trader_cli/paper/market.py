@@ -1,0 +1,161 @@
+"""What the paper exchange's markets tell: quotes, trades, candles, funding, and who may tell it.
+
+Knows the words and the `Market` protocol that the venue and the server consume; the seeded
+market behind it is `market_synthetic.py`. Must not know accounts, orders or any transport.
+A market reads no clock: time comes in through `advance`, and only `advance` moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from trader_cli.domain.terms import Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketTick:
+    """One instant of one symbol: the trade that happened and the book's top after it.
+
+    Attributes:
+        time_ms: UTC epoch milliseconds, strictly increasing per symbol.
+        trade_id: the aggregate trade's id; contiguous from tick to tick unless time was skipped.
+        last_quantity: base units traded at `last_price`; 0 if only the quote moved (a jump).
+        buyer_is_maker: True if a seller took the bid, so that `last_price` is the bid.
+        mark_price, index_price: on the tick like the other prices.
+    """
+
+    symbol: str
+    time_ms: int
+    trade_id: int
+    bid: Decimal
+    bid_quantity: Decimal
+    ask: Decimal
+    ask_quantity: Decimal
+    last_price: Decimal
+    last_quantity: Decimal
+    buyer_is_maker: bool
+    mark_price: Decimal
+    index_price: Decimal
+
+    @property
+    def update_id(self) -> int:
+        """The book's update id; it grows with every tick."""
+        return self.time_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """What traded in [open_ms, close_ms], as far as it has happened.
+
+    Attributes:
+        close_ms: the last millisecond that belongs to it, also of a candle still open.
+        quote_volume: quote units; taker_buy_* are the part in which the buyer was the taker.
+        first_trade_id: id of the first aggregate trade inside, `trades` of them in all.
+    """
+
+    symbol: str
+    open_ms: int
+    close_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_buy_volume: Decimal
+    taker_buy_quote_volume: Decimal
+    first_trade_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """The funding rate now estimated and when it is settled.
+
+    Attributes:
+        rate: fraction of notional, longs pay when positive.
+        interest_rate: the fixed part of the formula, fraction per interval.
+    """
+
+    symbol: str
+    rate: Decimal
+    interest_rate: Decimal
+    next_funding_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingSettled:
+    """One past settlement: the rate that was paid at `time_ms` on `mark_price`."""
+
+    symbol: str
+    time_ms: int
+    rate: Decimal
+    mark_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """The book as it stands: (price, quantity) best first, quantities in base units."""
+
+    symbol: str
+    update_id: int
+    time_ms: int
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+
+
+class Market(Protocol):
+    """A source of prices. Synthetic, replayed and mirrored markets look alike from outside."""
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The contracts it has prices for."""
+        ...
+
+    @property
+    def now_ms(self) -> int:
+        """The time it has been advanced to."""
+        ...
+
+    def advance(self, now_ms: int) -> list[MarketTick]:
+        """Return the ticks since the last call, oldest first, all symbols merged by time.
+
+        Going back in time returns nothing and changes nothing. After a long pause the
+        ticks are coarse, few, and still touch every low and high that was passed.
+        """
+        ...
+
+    def latest(self, symbol: str) -> MarketTick:
+        """Return the present tick. Raises KeyError for a symbol it does not have."""
+        ...
+
+    def depth(self, symbol: str, limit: int) -> Depth:
+        """Return up to `limit` levels a side; the first ones equal `latest`."""
+        ...
+
+    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
+        """Yield the resting levels a taker of `side` walks, best first: asks for BUY."""
+        ...
+
+    def funding(self, symbol: str) -> Funding:
+        """Return the present estimate."""
+        ...
+
+    def funding_settled(self, symbol: str, funding_ms: int) -> FundingSettled:
+        """Return what is settled at `funding_ms`, a multiple of 8 hours that is not after now."""
+        ...
+
+    def candle(self, symbol: str, start_ms: int, end_ms: int) -> Candle | None:
+        """Return what traded in [start_ms, end_ms), both whole seconds; None if nothing did."""
+        ...
+
+    def tick_at(self, symbol: str, trade_id: int) -> MarketTick | None:
+        """Return the tick of a trade id that has happened, else None."""
+        ...
+
+    def trade_id_at(self, symbol: str, time_ms: int) -> int:
+        """Return the id of the first trade at or after `time_ms`."""
+        ...
