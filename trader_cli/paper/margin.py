@@ -1,0 +1,105 @@
+"""Margin arithmetic of one symbol and of the account. Pure; every figure in USDT.
+
+Source: binance-usdm reference §13.2, §13.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trader_cli.domain.account import LeverageBracket
+from trader_cli.domain.numbers import ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class MarginNeed:
+    """Initial margin of one symbol: of its positions, and what its open orders add to that."""
+
+    positions: Decimal
+    orders: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return self.positions + self.orders
+
+
+def one_way_need(
+    position_notional: Decimal, bids: Decimal, asks: Decimal, leverage: int
+) -> MarginNeed:
+    """Return the need of a one-way symbol; the larger of the two sides counts.
+
+    Args:
+        position_notional: signed, at mark.
+        bids, asks: notional of open orders that may open, both positive.
+    """
+    position = abs(position_notional) / leverage
+    worse = max(abs(position_notional + bids), abs(position_notional - asks))
+    return MarginNeed(position, worse / leverage - position if bids or asks else ZERO)
+
+
+def hedge_need(held: Decimal, resting: Decimal, leverage: int) -> MarginNeed:
+    """Return the need of a hedge symbol from the sums of |notional| of both sides."""
+    return MarginNeed(held / leverage, resting / leverage)
+
+
+def bracket_of(brackets: Sequence[LeverageBracket], notional: Decimal) -> LeverageBracket:
+    """Return the row that holds `notional`; beyond the last cap, the last row."""
+    for bracket in brackets:
+        if notional <= bracket.notional_cap:
+            return bracket
+    return brackets[-1]
+
+
+def maintenance(brackets: Sequence[LeverageBracket], notional: Decimal) -> Decimal:
+    """Return the maintenance margin of an absolute notional."""
+    row = bracket_of(brackets, notional)
+    return notional * row.maintenance_rate - row.maintenance_amount
+
+
+def notional_max(brackets: Sequence[LeverageBracket], leverage: int) -> Decimal:
+    """Return the largest position allowed at `leverage`."""
+    caps = [row.notional_cap for row in brackets if row.leverage_max >= leverage]
+    return max(caps, default=ZERO)
+
+
+def leverage_max(brackets: Sequence[LeverageBracket]) -> int:
+    return max(row.leverage_max for row in brackets)
+
+
+def liquidation_price(
+    brackets: Sequence[LeverageBracket], amount: Decimal, entry: Decimal, wallet: Decimal
+) -> Decimal:
+    """Return the mark at which the position's margin is used up, 0 where there is none.
+
+    The bracket depends on the notional at that very price, so each row is tried and the one
+    that contains its own answer taken.
+
+    Args:
+        amount: signed base units.
+        wallet: isolated wallet, or in cross margin what the rest of the account leaves for it.
+    """
+    if amount == 0:
+        return ZERO
+    size = abs(amount)
+    nearest = ZERO
+    floor = ZERO
+    for row in brackets:
+        slope = size * row.maintenance_rate - amount
+        price = (wallet + row.maintenance_amount - amount * entry) / slope
+        if price > 0 and floor <= price * size <= row.notional_cap:
+            return price
+        floor = row.notional_cap
+        nearest = price
+    return max(nearest, ZERO) if amount > 0 else ZERO
+
+
+def open_loss(amount: Decimal, order_price: Decimal, mark: Decimal) -> Decimal:
+    """Return the loss an order would open with, positive; `amount` signed (buy positive)."""
+    return max(ZERO, amount * (order_price - mark))
+
+
+def short_cost_price(order_price: Decimal, mark: Decimal) -> Decimal:
+    """Return the price a sell's margin is reckoned at: never under mark."""
+    return max(order_price, mark)
