@@ -25,7 +25,8 @@ from trader_cli.engine.actions import (
     SettleTrade,
     Warn,
 )
-from trader_cli.engine.decide import EngineRules, step
+from trader_cli.engine.decide import step
+from trader_cli.engine.draft import EngineRules
 from trader_cli.engine.facts import (
     EntryEnded,
     ExitEnded,
