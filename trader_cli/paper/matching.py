@@ -15,43 +15,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
-from typing import Final, Protocol
+from typing import Final
 
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.terms import Side
+from trader_cli.paper.market import MarketTick
 from trader_cli.paper.records import OrderRecord
 
 PriceLevel = tuple[Decimal, Decimal]
 """(price, quantity)"""
 
 _HEAP_SLACK: Final = 64
-
-
-class Tick(Protocol):
-    """One moment of one symbol's market."""
-
-    @property
-    def symbol(self) -> str: ...
-    @property
-    def time_ms(self) -> int: ...
-    @property
-    def bid(self) -> Decimal: ...
-    @property
-    def bid_quantity(self) -> Decimal: ...
-    @property
-    def ask(self) -> Decimal: ...
-    @property
-    def ask_quantity(self) -> Decimal: ...
-    @property
-    def last_price(self) -> Decimal: ...
-    @property
-    def last_quantity(self) -> Decimal: ...
-    @property
-    def buyer_is_maker(self) -> bool: ...
-    @property
-    def mark_price(self) -> Decimal: ...
-    @property
-    def index_price(self) -> Decimal: ...
 
 
 @dataclass(slots=True)
@@ -134,7 +108,7 @@ class RestingBook:
     def _side(self, side: Side) -> _BookSide:
         return self._bids if side is Side.BUY else self._asks
 
-    def add(self, order: OrderRecord, tick: Tick) -> None:
+    def add(self, order: OrderRecord, tick: MarketTick) -> None:
         """Let an order rest behind the size the market shows at its price.
 
         Only the touch's size is known for certain; deeper, the order waits behind what the touch
@@ -171,7 +145,7 @@ class RestingBook:
         level = self._side(side).levels.get(price)
         return [] if level is None else list(level.orders.values())
 
-    def reached(self, tick: Tick, *, traded: bool) -> list[tuple[OrderRecord, Decimal]]:
+    def reached(self, tick: MarketTick, *, traded: bool) -> list[tuple[OrderRecord, Decimal]]:
         """Return what the tick fills: (order, quantity), best price first, then by turn.
 
         Args:
@@ -190,14 +164,14 @@ class RestingBook:
         return filled
 
 
-def _own_touch(tick: Tick, side: Side) -> PriceLevel:
+def _own_touch(tick: MarketTick, side: Side) -> PriceLevel:
     if side is Side.BUY:
         return tick.bid, tick.bid_quantity
     return tick.ask, tick.ask_quantity
 
 
 def _sweep(
-    side: _BookSide, tick: Tick, *, is_bid: bool, reach: Decimal, traded: bool
+    side: _BookSide, tick: MarketTick, *, is_bid: bool, reach: Decimal, traded: bool
 ) -> list[tuple[OrderRecord, Decimal]]:
     filled: list[tuple[OrderRecord, Decimal]] = []
     for price in side.reached(reach):
@@ -225,7 +199,7 @@ def _share(level: _Level, quantity: Decimal) -> Iterator[tuple[OrderRecord, Deci
 
 
 def _queue(
-    level: _Level, tick: Tick, price: Decimal, *, is_bid: bool
+    level: _Level, tick: MarketTick, price: Decimal, *, is_bid: bool
 ) -> Iterator[tuple[OrderRecord, Decimal]]:
     touch, shown = _own_touch(tick, Side.BUY if is_bid else Side.SELL)
     before = level.traded

@@ -6,10 +6,9 @@ the wire's spelling of answers (`render.py`) nor how they are stored (`state.py`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -26,6 +25,8 @@ from trader_cli.domain.terms import (
 )
 
 _Record = TypeVar("_Record")
+_NAMES: dict[str, tuple[str, ...]] = {}
+_CONVERTERS: dict[str, dict[str, Any]] = {}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -209,14 +210,19 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-@cache
-def _field_names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _field_names(kind: type) -> tuple[str, ...]:
+    found = _NAMES.get(kind.__name__)
+    if found is None:
+        found = _NAMES[kind.__name__] = tuple(get_type_hints(kind))
+    return found
 
 
-@cache
-def _converters(kind: Any) -> dict[str, Any]:
-    return {name: _converter(hint) for name, hint in get_type_hints(kind).items()}
+def _converters(kind: type) -> dict[str, Any]:
+    found = _CONVERTERS.get(kind.__name__)
+    if found is None:
+        hints = get_type_hints(kind)
+        found = _CONVERTERS[kind.__name__] = {name: _converter(hints[name]) for name in hints}
+    return found
 
 
 def _converter(hint: Any) -> Any:
