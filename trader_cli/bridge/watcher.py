@@ -70,10 +70,10 @@ class BridgeWatcher:
 
     def read_once(self) -> list[BridgeEvent]:
         """Read every file now and return what is new, unreadable files included."""
-        events: list[BridgeEvent] = []
-        for path in sorted(self._directory.glob(PATTERN)):
-            events += self._read(path)
-        return events
+        paths = sorted(self._directory.glob(PATTERN))
+        for gone in self._torn_reads.keys() - {path.name for path in paths}:
+            del self._torn_reads[gone]
+        return [event for path in paths for event in self._read(path)]
 
     async def run(self, put: Callable[[BridgeEvent], Awaitable[None]]) -> None:
         """Report events to `put`, one at a time and in order, until `stop` is called."""
