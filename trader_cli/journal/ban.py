@@ -1,0 +1,38 @@
+"""Until when the exchange has banned us, kept so that a restart does not lengthen the ban.
+
+Source: binance-usdm reference, rate limits: 418 carries Retry-After, and asking meanwhile extends
+it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trader_cli.journal.files import ensure_private_directory, replace_durably
+
+
+class FileBanStore:
+    """One number in one file; a disk that refuses it leaves it in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unwritten_ms: int | None = None
+
+    def get(self) -> int:
+        """Return the end of the ban, UTC epoch milliseconds; 0 if none is known."""
+        if self._unwritten_ms is not None:
+            return self._unwritten_ms
+        try:
+            return int(self._path.read_text())
+        except (OSError, ValueError):
+            return 0  # a ban we lost is told again by the next answer; a false one blocks kill
+
+    def set(self, until_ms: int) -> None:
+        """Remember the end of a ban; 0 forgets it."""
+        try:
+            ensure_private_directory(self._path.parent)
+            replace_durably(self._path, str(until_ms).encode())
+        except OSError:
+            self._unwritten_ms = until_ms
+        else:
+            self._unwritten_ms = None

@@ -1,0 +1,162 @@
+"""The table of intents: what the journal's rows add up to, one line per client order id.
+
+It can always be derived from the rows again; it exists so that a restart does not read them all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from trader_cli.domain.client_id import Leg
+from trader_cli.domain.order import OrderRequest
+from trader_cli.domain.order_life_cycle import IntentStatus
+from trader_cli.journal.encoding import DecodedObject, decode, encode
+from trader_cli.journal.errors import JournalCorrupt
+from trader_cli.journal.requests import request_from_json, request_to_json
+
+INTENT: Final = "intent"
+INTENT_EVENT: Final = "intent_event"
+
+_COLUMNS: Final = (
+    "client_order_id, source, leg, attempt, symbol, request, details, outcome, status,"
+    " created_ms, updated_ms, last_seq"
+)
+_MARKS: Final = ", ".join("?" * (_COLUMNS.count(",") + 1))
+Line = tuple[str, str, str, int, str, str, str, str, str, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRecord:
+    """One order we meant to send and what we know of it.
+
+    Attributes:
+        source: the decision or command it came from.
+        details: given when it was recorded; Decimals as text.
+        outcome: the details of all events since, later ones laid over earlier ones.
+        created_ms, updated_ms: local time of the first and the last row about it.
+        last_seq: number of the last row about it.
+    """
+
+    client_order_id: str
+    source: str
+    leg: Leg
+    attempt: int
+    symbol: str
+    request: OrderRequest
+    details: DecodedObject
+    outcome: DecodedObject
+    status: IntentStatus
+    created_ms: int
+    updated_ms: int
+    last_seq: int
+
+
+def find(
+    connection: sqlite3.Connection, where: str = "TRUE", values: tuple[str, ...] = ()
+) -> list[IntentRecord]:
+    """Return the intents that satisfy `where`, oldest first."""
+    query = f"SELECT {_COLUMNS} FROM intents WHERE {where} ORDER BY created_ms, last_seq"
+    return [_from_line(line) for line in connection.execute(query, values).fetchall()]
+
+
+def find_one(connection: sqlite3.Connection, client_order_id: str) -> IntentRecord | None:
+    found = find(connection, "client_order_id = ?", (client_order_id,))
+    return found[0] if found else None
+
+
+def store(connection: sqlite3.Connection, record: IntentRecord) -> None:
+    """Insert the intent's line, or replace it."""
+    connection.execute(
+        f"INSERT OR REPLACE INTO intents ({_COLUMNS}) VALUES ({_MARKS})", _to_line(record)
+    )
+
+
+def follow(
+    known: IntentRecord | None, *, seq: int, local_ms: int, kind: str, data: DecodedObject
+) -> IntentRecord:
+    """Return what is known of an intent after a row of kind INTENT or INTENT_EVENT about it."""
+    if kind == INTENT:
+        return IntentRecord(
+            client_order_id=data["client_order_id"],
+            source=data["source"],
+            leg=Leg(data["leg"]),
+            attempt=data["attempt"],
+            symbol=data["symbol"],
+            request=request_from_json(data["request"]),
+            details=data["details"],
+            outcome={},
+            status=IntentStatus.INTENDED,
+            created_ms=local_ms,
+            updated_ms=local_ms,
+            last_seq=seq,
+        )
+    if known is None:
+        raise JournalCorrupt(
+            f"row {seq} speaks of {data['client_order_id']}, which no row introduced",
+            advice="Run `trader journal verify`.",
+        )
+    return replace(
+        known,
+        status=IntentStatus(data["status"]),
+        outcome={**known.outcome, **data["details"]},
+        updated_ms=local_ms,
+        last_seq=seq,
+    )
+
+
+def derive(rows: Iterable[tuple[int, int, str, str]]) -> dict[str, IntentRecord]:
+    """Return every intent by its id, from rows of (seq, local_ms, kind, data) in order."""
+    intents: dict[str, IntentRecord] = {}
+    for seq, local_ms, kind, text in rows:
+        if kind in (INTENT, INTENT_EVENT):
+            data = decode(text)
+            name = data["client_order_id"]
+            intents[name] = follow(
+                intents.get(name), seq=seq, local_ms=local_ms, kind=kind, data=data
+            )
+    return intents
+
+
+def _to_line(record: IntentRecord) -> Line:
+    return (
+        record.client_order_id,
+        record.source,
+        str(record.leg),
+        record.attempt,
+        record.symbol,
+        encode(request_to_json(record.request)),
+        encode(record.details),
+        encode(record.outcome),
+        str(record.status),
+        record.created_ms,
+        record.updated_ms,
+        record.last_seq,
+    )
+
+
+def _from_line(line: Line) -> IntentRecord:
+    name, source, leg, attempt, symbol, request, details, outcome, status, *numbers = line
+    created_ms, updated_ms, last_seq = numbers
+    try:
+        return IntentRecord(
+            client_order_id=name,
+            source=source,
+            leg=Leg(leg),
+            attempt=attempt,
+            symbol=symbol,
+            request=request_from_json(decode(request)),
+            details=decode(details),
+            outcome=decode(outcome),
+            status=IntentStatus(status),
+            created_ms=created_ms,
+            updated_ms=updated_ms,
+            last_seq=last_seq,
+        )
+    except ValueError as error:
+        raise JournalCorrupt(
+            f"the journal's line about {name} cannot be read: {error}",
+            advice="Run `trader journal verify`.",
+        ) from error
