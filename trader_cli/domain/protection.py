@@ -93,9 +93,9 @@ def trailing_stop(
 def callback_rate(wanted_pct: Decimal) -> tuple[Decimal, tuple[str, ...]]:
     """Return the nearest callback rate the exchange accepts, and what was changed."""
     rate = wanted_pct.quantize(_CALLBACK_STEP, rounding=ROUND_CEILING)
-    if rate < CALLBACK_RATE_MIN:
+    if wanted_pct < CALLBACK_RATE_MIN:
         rate, why = CALLBACK_RATE_MIN, "the exchange's minimum"
-    elif rate > CALLBACK_RATE_MAX:
+    elif wanted_pct > CALLBACK_RATE_MAX:
         rate, why = CALLBACK_RATE_MAX, "the exchange's maximum"
     else:
         why = "two decimals"
