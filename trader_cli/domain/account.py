@@ -173,6 +173,31 @@ class BookTop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderBook:
+    """The book's first levels as (price, quantity), best first."""
+
+    symbol: str
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    venue_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kline:
+    """One candle; both times are inclusive, the newest candle may still be forming."""
+
+    open_ms: int
+    close_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkPrice:
     """Mark price and funding of one symbol."""
 
