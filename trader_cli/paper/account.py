@@ -1,0 +1,251 @@
+"""One account's standing: wallet, positions, what is open, and the margin it all needs.
+
+Sums over symbols are kept up to date by differences, so that an order or a tick costs the same
+however many symbols, orders and positions there are. Must not decide anything. Pure.
+
+Source: binance-usdm reference §13.6, §13.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.terms import PositionSide, Side
+from trader_cli.paper import margin
+from trader_cli.paper.algo import Prices, TriggerBook
+from trader_cli.paper.instruments import Contract
+from trader_cli.paper.ledger import PositionRecord
+from trader_cli.paper.market import MarketTick
+from trader_cli.paper.matching import RestingBook
+from trader_cli.paper.records import AlgoRecord, OrderRecord, from_json, to_json
+
+_NO_NEED: Final = margin.MarginNeed(ZERO, ZERO)
+
+
+class SymbolAccount:
+    """One symbol of the account.
+
+    Attributes:
+        positions: keyed BOTH in one-way mode, else LONG and SHORT; made when first asked for.
+        orders, algos: what is open, by id, in the order of acceptance.
+        reducing: the open orders that may only reduce.
+        resting: notional of open orders that may open, by (position side, side).
+        taken: what takers took since the last tick, by side and price.
+        need: initial margin of positions and orders, cross and isolated alike.
+        cross_margin, cross_unrealized, maintenance: of cross positions only.
+    """
+
+    __slots__ = (
+        "algos",
+        "book",
+        "contract",
+        "cross_margin",
+        "cross_unrealized",
+        "hedge",
+        "isolated",
+        "leverage",
+        "maintenance",
+        "need",
+        "orders",
+        "positions",
+        "reducing",
+        "resting",
+        "taken",
+        "tick",
+        "triggers",
+    )
+
+    def __init__(self, contract: Contract, tick: MarketTick, leverage: int) -> None:
+        self.contract = contract
+        self.tick = tick
+        self.leverage = min(leverage, margin.leverage_max(contract.brackets))
+        self.isolated = False
+        self.hedge = False
+        self.positions: dict[PositionSide, PositionRecord] = {}
+        self.orders: dict[int, OrderRecord] = {}
+        self.reducing: dict[int, OrderRecord] = {}
+        self.algos: dict[int, AlgoRecord] = {}
+        self.book = RestingBook()
+        self.triggers = TriggerBook()
+        self.resting: dict[tuple[PositionSide, Side], Decimal] = {}
+        self.taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+        self.need = _NO_NEED
+        self.cross_margin = self.cross_unrealized = self.maintenance = ZERO
+
+    @property
+    def symbol(self) -> str:
+        return self.contract.symbol
+
+    @property
+    def mark(self) -> Decimal:
+        return self.tick.mark_price
+
+    @property
+    def prices(self) -> Prices:
+        """The prices triggers are compared with."""
+        return Prices(last=self.tick.last_price, mark=self.tick.mark_price)
+
+    def position(self, side: PositionSide) -> PositionRecord:
+        found = self.positions.get(side)
+        if found is None:
+            found = self.positions[side] = PositionRecord(symbol=self.symbol, side=side)
+        return found
+
+    def held(self) -> list[PositionRecord]:
+        """Return the positions that are not flat."""
+        return [position for position in self.positions.values() if position.amount != 0]
+
+    def resting_of(self, position_side: PositionSide, side: Side) -> Decimal:
+        return self.resting.get((position_side, side), ZERO)
+
+    def is_busy(self) -> bool:
+        """True while it has a position or an open order."""
+        return bool(self.orders) or any(p.amount != 0 for p in self.positions.values())
+
+    def need_with(
+        self, position_side: PositionSide, side: Side, notional: Decimal
+    ) -> margin.MarginNeed:
+        """Return the initial margin if one more order of `notional` rested."""
+        resting = self.resting
+        if position_side is PositionSide.BOTH:
+            held = self.positions.get(PositionSide.BOTH)
+            bids = resting.get((PositionSide.BOTH, Side.BUY), ZERO)
+            asks = resting.get((PositionSide.BOTH, Side.SELL), ZERO)
+            if side is Side.BUY:
+                bids += notional
+            else:
+                asks += notional
+            signed = ZERO if held is None else held.amount * self.tick.mark_price
+            return margin.one_way_need(signed, bids, asks, self.leverage)
+        total = sum((abs(p.amount) for p in self.positions.values()), ZERO) * self.mark
+        return margin.hedge_need(total, sum(resting.values(), notional), self.leverage)
+
+    def recompute(self) -> None:
+        """Bring `need` and the cross figures up to the present mark and orders."""
+        if not self.positions and not self.resting:
+            return
+        side = PositionSide.LONG if self.hedge else PositionSide.BOTH
+        self.need = self.need_with(side, Side.BUY, ZERO)
+        if self.isolated:
+            self.cross_margin = self.cross_unrealized = self.maintenance = ZERO
+            return
+        mark = self.tick.mark_price
+        self.cross_margin = self.need.positions
+        unrealized = maintenance = ZERO
+        for position in self.positions.values():
+            if position.amount != 0:
+                unrealized += position.unrealized(mark)
+                maintenance += self.maintenance_of(position)
+        self.cross_unrealized, self.maintenance = unrealized, maintenance
+
+    def maintenance_of(self, position: PositionRecord) -> Decimal:
+        """Return a position's maintenance margin at mark, USDT."""
+        return margin.maintenance(self.contract.brackets, abs(position.amount) * self.mark)
+
+    def quantity_to_close(self, position_side: PositionSide, side: Side) -> Decimal:
+        """Return how much an order of `side` can reduce that position, 0 if nothing."""
+        held = self.positions.get(position_side)
+        if held is None or held.amount == 0 or (held.amount > 0) is (side is Side.BUY):
+            return ZERO
+        return abs(held.amount)
+
+
+class Account:
+    """All symbols of one account and its wallet.
+
+    Attributes:
+        cross_wallet: USDT not set aside for isolated positions.
+        hedge: True in hedge (dual-side) mode.
+        positions_margin, orders_margin, unrealized, maintenance: sums over symbols; all but
+            `orders_margin` of cross positions only.
+    """
+
+    def __init__(
+        self, contracts: Mapping[str, Contract], ticks: Mapping[str, MarketTick], leverage: int
+    ) -> None:
+        self.cross_wallet = ZERO
+        self.hedge = False
+        self.updated_ms = 0
+        self.symbols = {
+            symbol: SymbolAccount(contract, ticks[symbol], leverage)
+            for symbol, contract in contracts.items()
+        }
+        self.positions_margin = self.orders_margin = ZERO
+        self.unrealized = self.maintenance = ZERO
+
+    def set_hedge(self, *, hedge: bool) -> None:
+        """Change the position mode; the caller has made sure that everything is flat."""
+        self.hedge = hedge
+        for of in self.symbols.values():
+            of.hedge = hedge
+            of.positions.clear()
+            of.resting.clear()
+
+    def refresh(self, of: SymbolAccount) -> None:
+        """Recompute one symbol and carry the difference into the sums."""
+        need, cross = of.need, of.cross_margin
+        unrealized, maintenance = of.cross_unrealized, of.maintenance
+        of.recompute()
+        self.orders_margin += of.need.orders - need.orders
+        self.positions_margin += of.cross_margin - cross
+        self.unrealized += of.cross_unrealized - unrealized
+        self.maintenance += of.maintenance - maintenance
+
+    @property
+    def available(self) -> Decimal:
+        """What new orders may use, USDT, never negative."""
+        return max(
+            ZERO,
+            self.cross_wallet + self.unrealized - self.positions_margin - self.orders_margin,
+        )
+
+    @property
+    def cross_balance(self) -> Decimal:
+        """Cross wallet with unrealised profit and loss: what cross liquidation looks at."""
+        return self.cross_wallet + self.unrealized
+
+    @property
+    def wallet(self) -> Decimal:
+        """The whole wallet: cross and what isolated positions hold."""
+        isolated = sum((p.isolated_wallet for _, p in self.positions()), ZERO)
+        return self.cross_wallet + isolated
+
+    def positions(self) -> Iterator[tuple[SymbolAccount, PositionRecord]]:
+        """Yield every position that is not flat, with its symbol."""
+        for of in self.symbols.values():
+            for position in of.positions.values():
+                if position.amount != 0:
+                    yield of, position
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what orders and conditional orders do not say of the account, JSON-able."""
+        return {
+            "cross_wallet": format(self.cross_wallet, "f"),
+            "hedge": self.hedge,
+            "updated_ms": self.updated_ms,
+            "symbols": {
+                symbol: {
+                    "leverage": of.leverage,
+                    "isolated": of.isolated,
+                    "positions": [to_json(position) for position in of.positions.values()],
+                }
+                for symbol, of in self.symbols.items()
+            },
+        }
+
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """Take over a `snapshot`; symbols no longer listed are left out."""
+        self.cross_wallet = Decimal(stored["cross_wallet"])
+        self.set_hedge(hedge=stored["hedge"])
+        self.updated_ms = stored["updated_ms"]
+        for symbol, row in stored["symbols"].items():
+            of = self.symbols.get(symbol)
+            if of is None:
+                continue
+            of.leverage, of.isolated = row["leverage"], row["isolated"]
+            for body in row["positions"]:
+                position = from_json(PositionRecord, body)
+                of.positions[position.side] = position
