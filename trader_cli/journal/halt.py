@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from pathlib import Path
@@ -161,15 +162,18 @@ class HaltLatch:
                 ) from error
         return remaining
 
-    def acknowledge(self, pid: int) -> None:
-        """Say, as process `pid`, that from now on nothing leaves against the present halts.
+    def acknowledge(self, pid: int, halts: Sequence[Halt] | None = None) -> None:
+        """Say, as process `pid`, that nothing leaves any more that the present halts forbid.
+
+        Args:
+            halts: what the process acted on, as it read them; None takes those in force now.
 
         Raises:
             OSError: it could not be said; nobody may rely on it then.
         """
         folder = self._directory / _ACKNOWLEDGED
         ensure_private_directory(folder)
-        name = f"{pid}.{_token(self.all())}"
+        name = f"{pid}.{_token(self.all() if halts is None else halts)}"
         if not (folder / name).exists():
             for old in folder.glob(f"{pid}.*"):
                 old.unlink(missing_ok=True)
@@ -210,14 +214,12 @@ class HaltLatch:
 
     def _set_bare(self, path: Path, halt: Halt, first: OSError) -> Halt:
         """Halt without content: a spare file renamed, else an empty file made."""
-        if path.exists():
-            return halt  # an older halt of the same origin is in force and says less, but halts
         for attempt in (self._rename_spare, self._make_empty):
             try:
                 attempt(path)
             except OSError:
                 continue
-            return halt
+            return _read(path) or halt
         raise LatchNotWritten(
             f"the halt could not be written to {path}: {first}",
             code="latch_not_written",
@@ -229,7 +231,9 @@ class HaltLatch:
         (self._directory / _SPARE).rename(path)
 
     def _make_empty(self, path: Path) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
+        # What was there, perhaps a halt that has ended, says nothing any more: empty halts.
+        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
+        os.close(os.open(path, flags, FILE_MODE))
 
     def _remember(self, halt: Halt, reason: str) -> None:
         line = json.dumps(
@@ -247,7 +251,7 @@ class HaltLatch:
             os.close(descriptor)
 
 
-def _token(halts: list[Halt]) -> str:
+def _token(halts: Sequence[Halt]) -> str:
     names = "\n".join(sorted(halt.halt_id for halt in halts))
     return hashlib.sha256(names.encode()).hexdigest()[:16]
 
