@@ -1,0 +1,360 @@
+"""The one way an order leaves: fitted, approved, journaled, sent once, and its outcome proven.
+
+Knows how a send can end and what each end allows; must not know strategies, files or terminals.
+What is proven not executed may be sent again under the same id; what is doubtful is asked about
+and never repeated. Orders that can only reduce exposure pass a halt and do not wait
+for the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.clock import Clock
+from trader_cli.domain.account import BookTop
+from trader_cli.domain.client_id import Leg, client_order_id
+from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.order import (
+    AlgoOrder,
+    Order,
+    OrderRequest,
+    only_reduces,
+)
+from trader_cli.domain.order_life_cycle import IntentEvent
+from trader_cli.domain.rules import EntryPolicy
+from trader_cli.errors import (
+    Halted,
+    NotSent,
+    OutcomeUnknown,
+    PermissionDenied,
+    RateLimited,
+    RefusedByRisk,
+    Rejected,
+)
+from trader_cli.journal.encoding import JsonObject
+from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.fitting import fit, known_instrument
+from trader_cli.trading.lookup import (
+    event_of,
+)
+from trader_cli.trading.order_tracker import RESOLVE_S, OrderTracker, order_details
+from trader_cli.trading.ports import (
+    HaltReader,
+    IntentJournal,
+    RiskCheck,
+    Venue,
+    ViewSource,
+    Wanted,
+)
+from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused, RiskView
+from trader_cli.trading.risk_view import RiskViewReader
+
+EXIT_JOURNAL_MS: Final = 50
+ENTRY_JOURNAL_MS: Final = 1_000
+_RETRIES_MAX: Final = 3
+_RETRY_PAUSE_S: Final = 0.2
+_RATE_WAIT_S_MAX: Final = 5.0
+_DUPLICATE_ID: Final = -4116
+
+
+def always() -> bool:
+    """Say that an order is wanted, whatever happens."""
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """An order the exchange accepted.
+
+    Attributes:
+        request: as sent, after rounding and approval.
+        notes: what was changed on the way, for the operator.
+    """
+
+    order: Order | AlgoOrder
+    request: OrderRequest
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt to send; `journaled` False means the journal did not take the intent."""
+
+    request: OrderRequest
+    stop_price: Decimal | None
+    notes: list[str]
+    journaled: bool = True
+
+
+class OrderDesk(OrderTracker):
+    """Send single orders; `OrderManager` builds on it.
+
+    `views` reads what a risk check looks at when the caller brings no view; `book` reads the touch.
+    An engine that keeps both current passes its own.
+    """
+
+    def __init__(
+        self,
+        client: Venue,
+        *,
+        journal: IntentJournal,
+        risk: RiskCheck,
+        latch: HaltReader,
+        clock: Clock,
+        policy: EntryPolicy,
+        views: ViewSource | None = None,
+        book: Callable[[str], Awaitable[BookTop]] | None = None,
+        recv_window_ms: int = 5_000,
+    ) -> None:
+        super().__init__(client, journal=journal, clock=clock, recv_window_ms=recv_window_ms)
+        self.policy = policy
+        self.book = book or client.get_book_top
+        self._risk = risk
+        self._latch = latch
+        self._views: ViewSource = views or RiskViewReader(client, journal=journal, clock=clock).read
+        self._attempts: dict[tuple[str, Leg], int] = {}
+
+    # --- sending ---------------------------------------------------------------------------
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return the symbol's filters.
+
+        Raises:
+            UsageError: the exchange lists no such symbol.
+        """
+        return known_instrument(await self.client.get_instruments(), symbol)
+
+    def next_attempt(self, source: str, leg: Leg) -> int:
+        """Return the number of the next order of `leg` for `source`, never one used before."""
+        key = (source, leg)
+        following = self._attempts.get(key)
+        if following is None:
+            used = [-1]
+            # Without the journal the ids of an earlier process may come again: the exchange
+            # refuses those that are still open, and `source` names one command or decision.
+            with contextlib.suppress(JournalUnavailable):
+                used += [row.attempt for row in self.journal.intents_of(source) if row.leg is leg]
+            following = max(used) + 1
+        self._attempts[key] = following + 1
+        return following
+
+    async def place(
+        self,
+        request: OrderRequest,
+        *,
+        source: str,
+        leg: Leg,
+        attempt: int | None = None,
+        view: RiskView | None = None,
+        stop_price: Decimal | None = None,
+        urgent: bool = False,
+        still_wanted: Wanted = always,
+    ) -> Placed:
+        """Send one order and return it as the exchange took it.
+
+        The client id of `request` is replaced by the one of (source, leg, attempt); `attempt` None
+        takes the next free number. `view` None reads one where the order can raise exposure, and
+        `stop_price` is where the position will be stopped, for the limit on the loss of a trade.
+        `urgent` does not wait for the proof of a doubtful send.
+
+        Raises:
+            UsageError: unknown symbol, or a filter refuses it (`code` is the filter).
+            Halted, RefusedByRisk: nothing was sent; also when it was no longer wanted.
+            Rejected, PermissionDenied, NotSent, RateLimited: proven not executed.
+            OutcomeUnknown: journaled as unknown; nothing else opens on the symbol until resolved.
+        """
+        number = self.next_attempt(source, leg) if attempt is None else attempt
+        request = replace(request, client_order_id=client_order_id(source, leg, number))
+        instrument = await self.instrument(request.symbol)
+        approved = await self._approve(request, instrument, view, stop_price, still_wanted)
+        sending = _Attempt(
+            request=approved.request, stop_price=stop_price, notes=list(approved.notes)
+        )
+        self._journal_intent(sending, source=source, leg=leg, attempt=number)
+        order = await self._deliver(sending, still_wanted, within_s=0.0 if urgent else RESOLVE_S)
+        self._keep(order)
+        return Placed(order=order, request=sending.request, notes=tuple(sending.notes))
+
+    async def _approve(
+        self,
+        request: OrderRequest,
+        instrument: Instrument,
+        view: RiskView | None,
+        stop_price: Decimal | None,
+        still_wanted: Wanted,
+    ) -> Approved:
+        if not only_reduces(request) and view is None:
+            view = await self._views(request.symbol)
+        mark = None if view is None else view.marks.get(request.symbol)
+        fitted = fit(request, instrument, reference_price=None if mark is None else mark.price)
+        verdict = self._verdict(fitted.request, view, stop_price)
+        # The risk module may have turned an order against the position into a plain exit.
+        if not only_reduces(verdict.request):
+            self._refuse_while_unknown(request.symbol)
+        if not still_wanted():
+            raise _no_longer_wanted(request)
+        return replace(verdict, notes=(*fitted.notes, *verdict.notes))
+
+    def _verdict(
+        self, request: OrderRequest, view: RiskView | None, stop_price: Decimal | None
+    ) -> Approved:
+        """Return the risk module's approval; the latch as it stands now is part of the view."""
+        view = view or _blind_view(self.clock.now_ms())
+        halt = self._latch.active(request.symbol)
+        if halt is not None:
+            latched = HaltView(reason=halt.reason, symbol=halt.symbol)
+            view = replace(view, halts=(*view.halts, latched))
+        verdict = self._risk.check(request, view, stop_price=stop_price)
+        if isinstance(verdict, Refused):
+            raise verdict.error()
+        return verdict
+
+    def _refuse_while_unknown(self, symbol: str) -> None:
+        unknown = self.journal.unknown_intents(symbol)
+        if unknown:
+            names = ", ".join(row.client_order_id for row in unknown)
+            raise RefusedByRisk(
+                f"{symbol} has an order whose outcome is unknown: {names}",
+                code="unknown_order",
+                advice="run `trader order resolve` until it is proven",
+            )
+
+    def _refuse_while_halted(self, symbol: str) -> None:
+        halt = self._latch.active(symbol)
+        if halt is not None:
+            raise Halted(
+                f"trading is halted: {halt.reason}",
+                code="halted",
+                advice="look at `trader risk status`, then `trader risk resume --reason`",
+            )
+
+    def _journal_intent(self, sending: _Attempt, *, source: str, leg: Leg, attempt: int) -> None:
+        request = sending.request
+        exit_only = only_reduces(request)
+        try:
+            self.journal.record_intent(
+                source=source,
+                leg=leg,
+                attempt=attempt,
+                request=request,
+                details={"venue_ms": self.client.venue_now_ms()},
+                deadline_ms=EXIT_JOURNAL_MS if exit_only else ENTRY_JOURNAL_MS,
+            )
+        except JournalUnavailable as error:
+            if not exit_only:
+                raise
+            sending.journaled = False
+            sending.notes.append(f"sent without a journal entry: {error.message}")
+
+    async def _deliver(
+        self, sending: _Attempt, still_wanted: Wanted, *, within_s: float
+    ) -> Order | AlgoOrder:
+        self._note(sending, IntentEvent.SEND, {})
+        try:
+            order = await self._send(sending, still_wanted)
+        except OutcomeUnknown as error:
+            self._note(sending, IntentEvent.DOUBT, {"error": error.message})
+            return await self._settle_doubt(sending, error, within_s)
+        except (Rejected, PermissionDenied) as error:
+            self._note(sending, IntentEvent.REJECT, _error_details(error))
+            raise
+        except (NotSent, RateLimited, Halted, RefusedByRisk) as error:
+            self._note(sending, IntentEvent.NOT_SENT, _error_details(error))
+            raise
+        except asyncio.CancelledError:
+            self._note(sending, IntentEvent.DOUBT, {"error": "cancelled while it was being sent"})
+            raise
+        self._note(sending, event_of(order), order_details(order))
+        return order
+
+    async def _send(self, sending: _Attempt, still_wanted: Wanted) -> Order | AlgoOrder:
+        """Send, and again under the same id while it is proven that nothing was executed."""
+        request = sending.request
+        for retry in range(_RETRIES_MAX + 1):
+            if retry > 0:
+                await self._recheck(request, sending.stop_price, still_wanted)
+            # Nothing may stand between this look at the latch and the send.
+            if not only_reduces(request):
+                self._refuse_while_halted(request.symbol)
+            try:
+                return await self.client.send(request)
+            except (NotSent, RateLimited) as error:
+                pause_s = self._pause_before_retry(error, retry)
+                if pause_s is None:
+                    raise
+                sending.notes.append(f"not executed, tried again: {error.message}")
+            except Rejected as error:
+                if error.code != _DUPLICATE_ID or retry == 0:
+                    raise
+                # An earlier try was said not to have arrived, and yet its id is open.
+                raise OutcomeUnknown(error.message, code=error.code) from error
+            await self.clock.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")
+
+    def _pause_before_retry(self, error: NotSent | RateLimited, retry: int) -> float | None:
+        """Return the seconds to wait before the next try, None if there is to be none."""
+        if retry >= _RETRIES_MAX:
+            return None
+        if isinstance(error, RateLimited):
+            pause_s = (error.retry_at_ms - self.clock.now_ms()) / 1000
+            return None if error.banned or pause_s > _RATE_WAIT_S_MAX else max(0.0, pause_s)
+        return _RETRY_PAUSE_S * 2.0**retry
+
+    async def _recheck(
+        self, request: OrderRequest, stop_price: Decimal | None, still_wanted: Wanted
+    ) -> None:
+        if not only_reduces(request):
+            self._verdict(request, await self._views(request.symbol), stop_price)
+        if not still_wanted():
+            raise _no_longer_wanted(request)
+
+    # --- doubt -----------------------------------------------------------------------------
+
+    async def _settle_doubt(
+        self, sending: _Attempt, error: OutcomeUnknown, within_s: float
+    ) -> Order | AlgoOrder:
+        request = sending.request
+        found = await self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
+        if found is None:
+            self._note(sending, IntentEvent.PROVE_ABSENT, {})
+            raise NotSent(
+                f"{request.client_order_id} never reached the book: {error.message}",
+                code=error.code,
+            ) from error
+        self._note(sending, event_of(found), order_details(found))
+        sending.notes.append("the answer was lost; the order was found at the exchange")
+        return found
+
+    def _note(self, sending: _Attempt, event: IntentEvent, details: JsonObject) -> None:
+        """Journal an outcome; the order is at the exchange whether or not the journal takes it."""
+        if not sending.journaled:
+            return
+        try:
+            self.journal.record_event(
+                sending.request.client_order_id, event, details, deadline_ms=EXIT_JOURNAL_MS
+            )
+        except JournalUnavailable as error:
+            sending.notes.append(f"{event} is not journaled: {error.message}")
+
+
+def _blind_view(now_ms: int) -> RiskView:
+    """Return the view an exit is checked with: exits pass whatever the account looks like."""
+    day = DayResult(opening_equity=ZERO, realized=ZERO, unrealized=ZERO, fees=ZERO, funding=ZERO)
+    return RiskView(now_ms=now_ms, equity=ZERO, high_water_mark=ZERO, day=day)
+
+
+def _no_longer_wanted(request: OrderRequest) -> RefusedByRisk:
+    return RefusedByRisk(
+        f"the {request.side} order on {request.symbol} was no longer wanted; it was not sent",
+        code="no_longer_wanted",
+    )
+
+
+def _error_details(error: Exception) -> JsonObject:
+    return {"error": str(error), "code": getattr(error, "code", None)}

@@ -1,0 +1,338 @@
+"""Follow orders: what became of them, their newest state, and how they are taken back.
+
+Knows where the exchange keeps orders and what proves that one never came; must not know how orders
+are approved or sent. Every proof and every event of our own orders goes to the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Final
+
+from trader_cli.clock import Clock
+from trader_cli.domain.account_events import AlgoUpdated, OrderUpdated
+from trader_cli.domain.numbers import to_text
+from trader_cli.domain.order import (
+    AlgoOrder,
+    ConditionalRequest,
+    Order,
+    OrderRequest,
+)
+from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
+from trader_cli.errors import (
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    UsageError,
+    VenueError,
+)
+from trader_cli.journal.encoding import JsonObject
+from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.journal.index import IntentRecord
+from trader_cli.trading.lookup import (
+    NO_SUCH_ORDER,
+    UNKNOWN_ORDER,
+    event_of,
+    find_conditional,
+    find_regular,
+)
+from trader_cli.trading.ports import IntentJournal, Venue
+
+ABSENCE_MARGIN_MS: Final = 1_000
+"""Beyond recvWindow, before "does not exist" proves that nothing will come of a request."""
+
+RESOLVE_S: Final = 12.0
+"""How long a doubtful send is asked about before it is left unknown."""
+
+_ASK_PAUSE_S: Final = 0.25
+_ASK_PAUSE_S_MAX: Final = 1.0
+_CANCEL_PAUSE_S: Final = 0.2
+_CANCEL_TRIES: Final = 5
+_LATEST_KEPT: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What an intent turned out to be; `order` is None where nothing reached the exchange."""
+
+    client_order_id: str
+    status: IntentStatus
+    order: Order | AlgoOrder | None
+
+
+class OrderTracker:
+    """Resolve, observe, refresh and cancel single orders; `OrderDesk` adds the sending."""
+
+    def __init__(
+        self, client: Venue, *, journal: IntentJournal, clock: Clock, recv_window_ms: int
+    ) -> None:
+        self.client = client
+        self.journal = journal
+        self.clock = clock
+        self._absence_ms = recv_window_ms + ABSENCE_MARGIN_MS
+        self._latest: dict[str, Order | AlgoOrder] = {}
+        self._news: dict[str, asyncio.Event] = {}
+
+    # --- doubt -----------------------------------------------------------------------------
+
+    async def resolve(self, client_order_id: str, *, within_s: float = RESOLVE_S) -> Resolution:
+        """Prove what became of a journaled intent and journal the proof.
+
+        Raises:
+            UsageError: the journal knows no such intent.
+            OutcomeUnknown: no proof within `within_s` seconds; ask again later.
+        """
+        intent = self.journal.intent(client_order_id)
+        if intent is None:
+            raise UsageError(f"the journal knows no order {client_order_id}", code="unknown_id")
+        if intent.status.is_final:
+            return Resolution(client_order_id=client_order_id, status=intent.status, order=None)
+        since_ms = self._doubt_since_ms(intent)
+        found = await self._ask(intent.request, since_ms=since_ms, within_s=within_s)
+        if found is not None:
+            self._keep(found)
+            status = self.journal.record_event(
+                client_order_id, event_of(found), order_details(found)
+            )
+            return Resolution(client_order_id=client_order_id, status=status, order=found)
+        # An order that was once seen and is nowhere now ended without a fill: the exchange
+        # forgets those after three days, fills only after ninety.
+        seen = intent.status in (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED)
+        absent = IntentEvent.CANCEL if seen else IntentEvent.PROVE_ABSENT
+        status = self.journal.record_event(client_order_id, absent, {"proof": "absent"})
+        return Resolution(client_order_id=client_order_id, status=status, order=None)
+
+    def _doubt_since_ms(self, intent: IntentRecord) -> int:
+        """Return the latest local time at which the request can have left this machine."""
+        if intent.status is IntentStatus.UNKNOWN:
+            return intent.updated_ms
+        if intent.status in (IntentStatus.INTENDED, IntentStatus.SENT):
+            # Its process died, or still sends: the clock of the proof starts now.
+            if intent.status is IntentStatus.INTENDED:
+                self.journal.record_event(intent.client_order_id, IntentEvent.SEND, {})
+            self.journal.record_event(
+                intent.client_order_id, IntentEvent.DOUBT, {"error": "no answer was journaled"}
+            )
+        return self.clock.now_ms()
+
+    async def _ask(
+        self, request: OrderRequest, *, since_ms: int, within_s: float
+    ) -> Order | AlgoOrder | None:
+        """Ask until the order is found or its absence is proven (None).
+
+        Raises:
+            OutcomeUnknown: neither, within `within_s` seconds.
+        """
+        unproven = OutcomeUnknown(
+            f"the outcome of {request.client_order_id} on {request.symbol} is unknown",
+            advice=f"run `trader order resolve {request.client_order_id}`",
+        )
+        end = self.clock.monotonic() + within_s
+        offset_ms = self.client.venue_now_ms() - self.clock.now_ms()
+        proof_from_ms = since_ms + offset_ms + self._absence_ms
+        find = find_conditional if isinstance(request, ConditionalRequest) else find_regular
+        pause_s = _ASK_PAUSE_S
+        while True:
+            asked_ms = self.client.venue_now_ms()
+            try:
+                found = await find(
+                    self.client, request.symbol, request.client_order_id, since_ms=since_ms
+                )
+            except RateLimited as error:
+                if error.banned:
+                    raise unproven from error
+            except VenueError:
+                pass  # a read that failed proves nothing; the deadline bounds the asking
+            else:
+                if found is not None:
+                    return found
+                if asked_ms > proof_from_ms:
+                    return None
+            left_s = end - self.clock.monotonic()
+            if left_s <= 0:
+                raise unproven
+            await self.clock.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 2, _ASK_PAUSE_S_MAX)
+
+    # --- following -------------------------------------------------------------------------
+
+    def observe(self, event: OrderUpdated | AlgoUpdated) -> None:
+        """Take an order event of the user stream: journal it if the order is ours, wake waiters."""
+        self._keep(event.order)
+        self._note_order(event.order)
+
+    async def wait_for_news(
+        self, client_order_id: str, seconds: float, *also: asyncio.Event
+    ) -> None:
+        """Return when an event of this order, or one of `also`, came, or after `seconds`."""
+        news = self._news.setdefault(client_order_id, asyncio.Event())
+        waiting: list[asyncio.Task[object]] = [
+            asyncio.create_task(event.wait()) for event in (news, *also)
+        ]
+        waiting.append(asyncio.create_task(self.clock.sleep(seconds)))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        news.clear()
+
+    def forget_news(self, client_order_id: str) -> None:
+        """Stop keeping news for an order that is final."""
+        self._news.pop(client_order_id, None)
+
+    def latest(self, client_order_id: str) -> Order | AlgoOrder | None:
+        """Return the newest state of an order that this process has seen."""
+        return self._latest.get(client_order_id)
+
+    async def refresh(self, order: Order) -> Order:
+        """Return the order as the exchange holds it now, with its average price.
+
+        Raises:
+            VenueError: it could not be read.
+        """
+        fresh = await self.client.get_order_status(
+            order.symbol, client_order_id=order.client_order_id
+        )
+        self._keep(fresh)
+        self._note_order(fresh)
+        return fresh
+
+    def _keep(self, order: Order | AlgoOrder) -> None:
+        known = self._latest.get(order.client_order_id)
+        if isinstance(known, Order) and isinstance(order, Order) and not _is_newer(order, known):
+            return
+        self._latest.pop(order.client_order_id, None)
+        self._latest[order.client_order_id] = order
+        if len(self._latest) > _LATEST_KEPT:
+            del self._latest[next(iter(self._latest))]
+        news = self._news.get(order.client_order_id)
+        if news is not None:
+            news.set()
+
+    # --- cancelling ------------------------------------------------------------------------
+
+    async def cancel_order(self, order: Order) -> Order:
+        """Cancel a regular order and return its final state, with what was executed before.
+
+        Cancels may be repeated. An order that had already ended is returned as it ended.
+
+        Raises:
+            OutcomeUnknown: it could not be learned whether the order is gone.
+        """
+        problem: VenueError | None = None
+        for retry in range(_CANCEL_TRIES):
+            if retry > 0:
+                await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
+            try:
+                final = await self._cancel_once(order)
+            except RateLimited as error:
+                problem = error
+                if error.banned:
+                    break
+            except VenueError as error:
+                problem = error
+            else:
+                if not final.status.is_open:
+                    self._keep(final)
+                    self._note_order(final)
+                    return final
+        detail = "it still rests" if problem is None else problem.message
+        raise OutcomeUnknown(
+            f"cancelling {order.client_order_id} on {order.symbol} did not succeed: {detail}",
+            code=None if problem is None else problem.code,
+        ) from problem
+
+    async def _cancel_once(self, order: Order) -> Order:
+        try:
+            return await self.client.cancel_order(order.symbol, order.order_id)
+        except Rejected as error:
+            if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
+                raise
+        return await self.client.get_order_status(order.symbol, order.order_id)
+
+    async def cancel_algo(self, order: AlgoOrder) -> bool:
+        """Cancel a conditional order; False if it had already ended or is triggering.
+
+        Raises:
+            OutcomeUnknown: it could not be learned whether the order is gone.
+        """
+        problem: VenueError | None = None
+        for retry in range(_CANCEL_TRIES):
+            if retry > 0:
+                await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
+            try:
+                await self.client.cancel_algo_order(order.algo_id)
+            except Rejected as error:
+                if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
+                    raise
+                # After a lost answer this is what our own cancel looks like the second time.
+                return problem is not None
+            except RateLimited as error:
+                problem = error
+                if error.banned:
+                    break
+            except VenueError as error:
+                problem = error
+            else:
+                self._note_id(order.client_order_id, IntentEvent.CANCEL, {})
+                return True
+        assert problem is not None, "every other way has returned"
+        raise OutcomeUnknown(
+            f"cancelling {order.client_order_id} on {order.symbol} did not succeed: "
+            f"{problem.message}",
+            code=problem.code,
+        ) from problem
+
+    # --- journaling what was learned ---------------------------------------------------------
+
+    def _note_order(self, order: Order | AlgoOrder) -> None:
+        self._note_id(order.client_order_id, event_of(order), order_details(order))
+
+    def _note_id(self, client_order_id: str, event: IntentEvent, details: JsonObject) -> None:
+        # A row that cannot be written now is learned again from the exchange by the next reconcile.
+        with contextlib.suppress(JournalUnavailable):
+            intent = self.journal.intent(client_order_id)
+            if intent is not None and not _is_idle(intent.status, event):
+                self.journal.record_event(client_order_id, event, details)
+
+
+def _is_idle(status: IntentStatus, event: IntentEvent) -> bool:
+    """Return True if the event cannot tell the journal anything new."""
+    if status in (IntentStatus.REJECTED, IntentStatus.NOT_EXECUTED, IntentStatus.INTENDED):
+        return True
+    same = {
+        IntentStatus.OPEN: (IntentEvent.ACCEPT,),
+        IntentStatus.CANCELED: (
+            IntentEvent.ACCEPT,
+            IntentEvent.CANCEL,
+            IntentEvent.PARTIAL_FILL,
+        ),
+        IntentStatus.PARTLY_FILLED: (IntentEvent.ACCEPT,),
+    }
+    return status is IntentStatus.FILLED or event in same.get(status, ())
+
+
+def _is_newer(order: Order, known: Order) -> bool:
+    """Return True unless the order is an older state that arrived late."""
+    if order.filled_quantity != known.filled_quantity:
+        return order.filled_quantity > known.filled_quantity
+    if order.status.is_open != known.status.is_open:
+        return known.status.is_open
+    return True
+
+
+def order_details(order: Order | AlgoOrder) -> dict[str, object]:
+    """Return what the journal keeps of an order's state."""
+    details: dict[str, object] = {"status": str(order.status)}
+    if isinstance(order, Order):
+        details["order_id"] = order.order_id
+        details["filled_quantity"] = to_text(order.filled_quantity)
+        if order.average_price is not None:
+            details["average_price"] = to_text(order.average_price)
+    else:
+        details["algo_id"] = order.algo_id
+    return details

@@ -1,0 +1,221 @@
+"""Read everything a risk check may look at, in one parallel round of reads.
+
+For commands, which come once and know nothing; an engine keeps its own view from its streams. A
+read that fails ends the check: what could not be learned is never taken for nothing.
+
+Source: binance-usdm reference §8 (income ledger, 30 weight), §4 (weights).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.clock import Clock
+from trader_cli.domain.account import IncomeRow, MarkPrice, Position, SymbolConfig
+from trader_cli.domain.client_id import is_own
+from trader_cli.domain.numbers import ZERO, to_text
+from trader_cli.domain.order import AlgoOrder, Order, only_reduces
+from trader_cli.domain.terms import IncomeType
+from trader_cli.journal.encoding import JsonObject
+from trader_cli.trading.equity import EquityState, day_start_ms, unrealized_of, utc_day
+from trader_cli.trading.ports import HaltFact, IntentJournal, Venue
+from trader_cli.trading.risk_terms import (
+    DayResult,
+    EntryBlock,
+    HaltView,
+    MarkView,
+    RestingEntry,
+    RiskView,
+)
+
+EQUITY_ROW: Final = "equity"
+"""Kind of the journal rows that remember the day's opening and the high-water mark."""
+
+_ENTRY_INTENT_WINDOW_MS: Final = 60_000
+
+
+class RiskViewReader:
+    """Reads a `RiskView`; `blocks` adds the caller's own reasons why nothing may open."""
+
+    def __init__(
+        self,
+        client: Venue,
+        *,
+        journal: IntentJournal,
+        clock: Clock,
+        halts: Callable[[], Sequence[HaltFact]] = tuple,
+        blocks: Sequence[EntryBlock] = (),
+    ) -> None:
+        self._client = client
+        self._journal = journal
+        self._clock = clock
+        self._halts = halts
+        self._blocks = tuple(blocks)
+
+    async def read(self, symbol: str) -> RiskView:
+        """Return the account as it stands, with everything a check on `symbol` needs.
+
+        Raises:
+            VenueError: something could not be read.
+            JournalUnavailable: the journal could not be read.
+        """
+        client = self._client
+        now_ms = self._clock.now_ms()
+        (
+            (instruments, summary, positions, orders),
+            (algos, marks, configs, income),
+        ) = await asyncio.gather(
+            asyncio.gather(
+                client.get_instruments(),
+                client.get_account_summary(),
+                client.get_positions(),
+                client.get_open_orders(),
+            ),
+            asyncio.gather(
+                client.get_open_algo_orders(),
+                client.get_mark_prices(),
+                client.get_symbol_config(symbol),
+                client.get_income(start_ms=day_start_ms(client.venue_now_ms())),
+            ),
+        )
+        state = read_equity_state(self._journal)
+        equity = summary.margin_balance
+        return RiskView(
+            now_ms=now_ms,
+            equity=equity,
+            high_water_mark=equity if state is None else max(state.high_water_mark, equity),
+            day=day_result(
+                income, equity=equity, positions=positions, state=state, venue_ms=now_ms
+            ),
+            positions=tuple(positions),
+            resting=resting_entries(orders, algos),
+            marks=_marks(marks, self._client.venue_now_ms()),
+            leverages=_leverages(configs, positions),
+            instruments=instruments,
+            halts=tuple(HaltView(reason=row.reason, symbol=row.symbol) for row in self._halts()),
+            blocks=(*self._blocks, *self._unknown_blocks()),
+            entries_last_minute=self._entries_since(now_ms - _ENTRY_INTENT_WINDOW_MS),
+        )
+
+    def _unknown_blocks(self) -> list[EntryBlock]:
+        return [
+            EntryBlock(
+                rule="unknown_order",
+                message=f"the outcome of {row.client_order_id} on {row.symbol} is unknown",
+                symbol=row.symbol,
+                advice="run `trader order resolve` until it is proven",
+            )
+            for row in self._journal.unknown_intents()
+        ]
+
+    def _entries_since(self, start_ms: int) -> int:
+        # Only rows of the last minute matter, and the newest row's number bounds the look back.
+        newest = self._journal.last("intent")
+        if newest is None:
+            return 0
+        recent = self._journal.rows(kind="intent", after=max(0, newest.seq - 2_000))
+        return sum(1 for row in recent if row.local_ms >= start_ms and row.data["leg"] == "en")
+
+
+def resting_entries(
+    orders: Sequence[Order], algos: Sequence[AlgoOrder]
+) -> tuple[RestingEntry, ...]:
+    """Return our own resting orders that can raise exposure."""
+    entries = [
+        RestingEntry(
+            symbol=row.symbol,
+            side=row.side,
+            position_side=row.position_side,
+            quantity=row.remaining_quantity,
+            price=row.price or None,
+        )
+        for row in orders
+        if is_own(row.client_order_id) and not only_reduces(row)
+    ]
+    entries += [
+        RestingEntry(
+            symbol=row.symbol,
+            side=row.side,
+            position_side=row.position_side,
+            quantity=row.quantity,
+            price=row.price or row.trigger_price or row.activate_price or None,
+        )
+        for row in algos
+        if is_own(row.client_order_id) and not only_reduces(row)
+    ]
+    return tuple(entries)
+
+
+def day_result(
+    income: Sequence[IncomeRow],
+    *,
+    equity: Decimal,
+    positions: Sequence[Position],
+    state: EquityState | None,
+    venue_ms: int,
+) -> DayResult:
+    """Return the UTC day so far from the exchange's income ledger.
+
+    Without a journaled opening of this day the opening is what equity would be without the
+    ledger's rows and with the unrealised result of today's positions taken as today's.
+    """
+    realized = _sum(income, IncomeType.REALIZED_PNL, IncomeType.INSURANCE_CLEAR)
+    fees = _sum(income, IncomeType.COMMISSION)
+    funding = _sum(income, IncomeType.FUNDING_FEE)
+    unrealized = unrealized_of(positions)
+    known = state is not None and state.day == utc_day(venue_ms)
+    if state is not None and known:
+        opening, opening_unrealized = state.day_opening, state.day_opening_unrealized
+    else:
+        opening_unrealized = ZERO
+        opening = equity - unrealized - realized - fees - funding
+    return DayResult(
+        opening_equity=opening,
+        realized=realized,
+        unrealized=unrealized,
+        fees=fees,
+        funding=funding,
+        opening_unrealized=opening_unrealized,
+    )
+
+
+def read_equity_state(journal: IntentJournal) -> EquityState | None:
+    """Return the last journaled state of equity, None if there is none yet."""
+    row = journal.last(EQUITY_ROW)
+    if row is None:
+        return None
+    return EquityState(
+        high_water_mark=Decimal(row.data["high_water_mark"]),
+        day=int(row.data["day"]),
+        day_opening=Decimal(row.data["day_opening"]),
+        day_opening_unrealized=Decimal(row.data["day_opening_unrealized"]),
+    )
+
+
+def equity_row(state: EquityState) -> JsonObject:
+    """Return the journal row that `read_equity_state` reads; its kind is `EQUITY_ROW`."""
+    return {
+        "high_water_mark": to_text(state.high_water_mark),
+        "day": state.day,
+        "day_opening": to_text(state.day_opening),
+        "day_opening_unrealized": to_text(state.day_opening_unrealized),
+    }
+
+
+def _sum(income: Sequence[IncomeRow], *types: IncomeType) -> Decimal:
+    return sum((row.amount for row in income if row.income_type in types), ZERO)
+
+
+def _marks(marks: dict[str, MarkPrice], venue_ms: int) -> dict[str, MarkView]:
+    return {
+        symbol: MarkView(price=row.mark_price, age_ms=max(0, venue_ms - row.venue_ms))
+        for symbol, row in marks.items()
+    }
+
+
+def _leverages(configs: Sequence[SymbolConfig], positions: Sequence[Position]) -> dict[str, int]:
+    known = {row.symbol: row.leverage for row in positions if row.leverage is not None}
+    return known | {row.symbol: row.leverage for row in configs}
