@@ -123,8 +123,7 @@ def json_response(
 
 def error_body(refusal: VenueRefusal) -> dict[str, object]:
     """Render a refusal as every failed call and every failed element of a batch shows it."""
-    detail = refusal.detail
-    text = codes.message(refusal.code, *refusal.arguments) if detail is None else detail
+    text = _words(refusal) if refusal.detail is None else refusal.detail
     return {"code": refusal.code, "msg": text}
 
 
@@ -132,6 +131,14 @@ def error_status(refusal: VenueRefusal) -> int:
     """Return the HTTP status a refusal travels with."""
     known = codes.describe(refusal.code)
     return _STATUS_UNLISTED if known is None else known.http_status
+
+
+def _words(refusal: VenueRefusal) -> str:
+    try:
+        return codes.message(refusal.code, *refusal.arguments)
+    except (KeyError, ValueError):
+        # The code is what counts; a client must get it even where the table lacks the words.
+        return " ".join(map(str, refusal.arguments)) or "Request rejected."
 
 
 def _body_text(request: HttpRequest) -> str:

@@ -1,0 +1,59 @@
+"""`python -m trader_cli.paper`: the paper exchange's server process.
+
+Knows command line, detaching and readiness; it forks before anything heavy is imported. Must
+not know what the exchange does. Commands start it through `process.ensure_running`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from trader_cli.domain.numbers import parse_decimal
+from trader_cli.errors import TraderError
+from trader_cli.paper.process import PaperOptions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until stopped and return the exit code."""
+    wishes = _parser().parse_args(arguments)
+    if wishes.detach and os.fork() > 0:
+        # The starter waits for this process only; its child belongs to nobody and stays.
+        os._exit(0)
+    options = PaperOptions(
+        seed=wishes.seed, balance=wishes.balance, rate_limits=not wishes.no_rate_limits
+    )
+    from trader_cli.paper.service import serve
+
+    try:
+        serve(wishes.home, options, ready_fd=wishes.ready_fd)
+    except TraderError as error:
+        print(error.message, file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trader_cli.paper", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="TRADER_HOME")
+    parser.add_argument("--seed", type=int, help="the market's seed, for a fresh state")
+    parser.add_argument("--balance", type=_positive, help="USDT of a fresh account")
+    parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def _positive(text: str) -> Decimal:
+    value = parse_decimal(text)
+    if value <= 0:
+        raise ValueError("must be positive")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

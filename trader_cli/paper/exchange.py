@@ -1,0 +1,166 @@
+"""The exchange in a box, whole: request in, answer out, stream messages to whoever subscribed.
+
+Knows the order of things: rate, key, clock, signature, then the world advances, then the call.
+Synchronous and told the time, so that a server in real time and a simulation under a virtual
+clock run the very same exchange. Must not know sockets or threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.paper.auth import KeyPair, Security, authorise
+from trader_cli.paper.faults import Faults
+from trader_cli.paper.instruments import CONTRACTS, Contract
+from trader_cli.paper.limits import RateLimits, RateLimitSettings, RateRefusal
+from trader_cli.paper.market import Market
+from trader_cli.paper.market_streams import MarketStreams
+from trader_cli.paper.params import Params
+from trader_cli.paper.protocol import (
+    HttpRequest,
+    HttpResponse,
+    StrictParams,
+    error_body,
+    error_status,
+    json_response,
+    read_parameters,
+)
+from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.paper.routes import Route, RouteTable, table
+from trader_cli.paper.routes_account import ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, ORDER_ROUTES
+from trader_cli.paper.routes_control import CONTROL_ROUTES
+from trader_cli.paper.routes_market import MARKET_ROUTES
+from trader_cli.paper.subscriptions import Subscriptions
+from trader_cli.paper.user_streams import ListenKeys
+from trader_cli.paper.venue import Venue
+
+ROUTES: Final[RouteTable] = table(
+    MARKET_ROUTES, ORDER_ROUTES, ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, CONTROL_ROUTES
+)
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """What may differ between two paper exchanges, beside the venue's own settings.
+
+    Attributes:
+        strict_parameters: refuse parameters nobody reads (-1104); the real one ignores them.
+        strict_legacy_streams: unrouted stream addresses deliver public streams only, as at
+            Binance since 2026-04-23; False serves clients that never route on other hosts.
+        initial_balance: USDT after a reset that names none.
+    """
+
+    rate_limits: RateLimitSettings = RateLimitSettings()
+    strict_parameters: bool = False
+    strict_legacy_streams: bool = False
+    initial_balance: Decimal = Decimal(10_000)
+
+
+class Exchange:
+    """One paper exchange. Not thread-safe: one owner calls it.
+
+    Attributes:
+        stop_requested: somebody with the key asked the server to end.
+        started_ms: when this process's exchange began.
+    """
+
+    def __init__(
+        self,
+        *,
+        venue: Venue,
+        market: Market,
+        keys: KeyPair,
+        new_key: Callable[[], str],
+        started_ms: int,
+        settings: ExchangeSettings | None = None,
+        contracts: Mapping[str, Contract] = CONTRACTS,
+    ) -> None:
+        self.venue = venue
+        self.market = market
+        self.contracts = contracts
+        self.settings = settings or ExchangeSettings()
+        self.started_ms = started_ms
+        self.limits = RateLimits(self.settings.rate_limits)
+        self.listen_keys = ListenKeys(new_key)
+        self.subscriptions = Subscriptions(
+            self.listen_keys,
+            strict_legacy=self.settings.strict_legacy_streams,
+            limited=self.settings.rate_limits.enabled,
+        )
+        self.faults = Faults()
+        self.stop_requested = False
+        self._keys = keys
+        self._streams = MarketStreams(market, contracts)
+
+    def handle(self, request: HttpRequest, now_ms: int) -> HttpResponse:
+        """Answer one request."""
+        route = ROUTES.get((request.method, request.path))
+        try:
+            if route is None:
+                raise VenueRefusal(-5000, request.path, request.method)
+            fault = self.faults.meet(request.method, request.path)
+            if fault is not None and not fault.executes:
+                return fault.response
+            response = self._answer(route, request, now_ms)
+        except RateRefusal as refusal:
+            headers = {"Retry-After": str(refusal.retry_after_s)}
+            return json_response(refusal.status, error_body(refusal), headers)
+        except VenueRefusal as refusal:
+            headers = self._headers(route, request.peer, now_ms)
+            return json_response(error_status(refusal), error_body(refusal), headers)
+        return response if fault is None else fault.response
+
+    def tick(self, now_ms: int) -> None:
+        """Let the world go on to `now_ms` and tell everybody who listens."""
+        self.venue.advance(now_ms)
+        self._publish(now_ms)
+        self.subscriptions.expire(now_ms)
+
+    def known_symbol(self, text: str) -> str:
+        """Return a symbol that trades here.
+
+        Raises:
+            VenueRefusal: -1121.
+        """
+        symbol = text.upper()
+        if symbol not in self.contracts or symbol not in self.market.symbols:
+            raise VenueRefusal(-1121)
+        return symbol
+
+    def _answer(self, route: Route, request: HttpRequest, now_ms: int) -> HttpResponse:
+        values = read_parameters(request)
+        strict = self.settings.strict_parameters and route.security is not Security.CONTROL
+        params = StrictParams(values) if strict else Params(values)
+        if route.security is not Security.CONTROL:
+            self.limits.charge_weight(request.peer, route.weigh(params), now_ms)
+        authorise(
+            request, params, security=route.security, keys=self._keys, now_ms=now_ms
+        )
+        if route.writes_orders:
+            self.limits.charge_orders(route.orders_10s, route.orders_1m, now_ms)
+        self.venue.advance(now_ms)
+        try:
+            payload = route.handler(self, params, now_ms)
+            if isinstance(params, StrictParams):
+                params.check_all_read()
+        finally:
+            self._publish(now_ms)
+        return json_response(_OK, payload, self._headers(route, request.peer, now_ms))
+
+    def _headers(self, route: Route | None, peer: str, now_ms: int) -> dict[str, str]:
+        headers = self.limits.weight_headers(peer, now_ms)
+        if route is not None and route.writes_orders:
+            headers |= self.limits.order_headers(now_ms)
+        return headers
+
+    def _publish(self, now_ms: int) -> None:
+        self.subscriptions.publish_user(self.venue.drain_events(), now_ms)
+        ticks = self.venue.drain_market()
+        for name, payload in self._streams.payloads(
+            ticks, self.subscriptions.active_streams, now_ms
+        ):
+            self.subscriptions.publish_market(name, payload)

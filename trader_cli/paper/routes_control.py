@@ -1,0 +1,85 @@
+"""The exchange's own switches, outside Binance's name space: status, price, reset, stop.
+
+Knows what `trader paper …` may ask of a running exchange. No client of Binance ever meets these.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from trader_cli.domain.numbers import to_wire
+from trader_cli.paper.auth import Security
+from trader_cli.paper.params import Params
+from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.paper.routes import Handler, Route
+
+if TYPE_CHECKING:
+    from trader_cli.paper.exchange import Exchange
+
+
+def _status(exchange: Exchange, _params: Params, now_ms: int) -> object:
+    return {
+        **exchange.venue.settings_summary(),
+        "pid": os.getpid(),
+        "symbols": list(exchange.market.symbols),
+        "rate_limits": exchange.settings.rate_limits.enabled,
+        "connections": len(exchange.subscriptions),
+        "started_ms": exchange.started_ms,
+        "time_ms": now_ms,
+    }
+
+
+def _price(exchange: Exchange, params: Params, now_ms: int) -> object:
+    symbol = exchange.known_symbol(params.needed("symbol"))
+    tick = exchange.market.latest(symbol)
+    return {
+        "symbol": symbol,
+        "bid": to_wire(tick.bid),
+        "ask": to_wire(tick.ask),
+        "last_price": to_wire(tick.last_price),
+        "mark_price": to_wire(tick.mark_price),
+        "time_ms": now_ms,
+    }
+
+
+def _jump(exchange: Exchange, params: Params, now_ms: int) -> object:
+    symbol = exchange.known_symbol(params.needed("symbol"))
+    new_price = params.decimal("price")
+    if new_price is None:
+        raise VenueRefusal(-1102, "price")
+    if new_price <= 0:
+        raise VenueRefusal(-4001)
+    exchange.venue.jump(symbol, new_price, now_ms)
+    return _price(exchange, params, now_ms)
+
+
+def _reset(exchange: Exchange, params: Params, now_ms: int) -> object:
+    balance = params.decimal("balance")
+    if balance is None:
+        balance = exchange.settings.initial_balance
+    if balance < 0:
+        raise VenueRefusal(-1130, "balance")
+    exchange.venue.reset(balance, now_ms)
+    exchange.limits.forget()
+    return {"balance": to_wire(balance), "time_ms": now_ms}
+
+
+def _stop(exchange: Exchange, _params: Params, now_ms: int) -> object:
+    exchange.stop_requested = True
+    return {"stopping": True, "time_ms": now_ms}
+
+
+def _row(method: str, path: str, handler: Handler) -> Route:
+    return Route(
+        method=method, path=path, security=Security.CONTROL, handler=handler, weight=0
+    )
+
+
+CONTROL_ROUTES: Final = (
+    _row("GET", "/paper/status", _status),
+    _row("GET", "/paper/price", _price),
+    _row("POST", "/paper/price", _jump),
+    _row("POST", "/paper/reset", _reset),
+    _row("POST", "/paper/stop", _stop),
+)

@@ -1,0 +1,304 @@
+"""Open data: time, contracts, books, trades, candles, prices, funding.
+
+Knows the wire's shape of every market answer. Where prices come from is the market's business.
+
+Source: binance-usdm reference §4, §9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from trader_cli.domain.numbers import to_wire
+from trader_cli.paper.auth import Security
+from trader_cli.paper.exchange_info import exchange_info
+from trader_cli.paper.market import Candle, MarketTick
+from trader_cli.paper.params import Params
+from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.paper.routes import Handler, Route, WeightRule, by_limit, by_symbol
+from trader_cli.paper.stream_names import INTERVALS
+
+if TYPE_CHECKING:
+    from trader_cli.paper.exchange import Exchange
+
+_DEPTH_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1_000)
+_DEPTH_DEFAULT: Final = 500
+_TRADES_DEFAULT, _TRADES_MAX = 500, 1_000
+_KLINES_DEFAULT, _KLINES_MAX = 500, 1_500
+_FUNDING_DEFAULT, _FUNDING_MAX = 100, 1_000
+_HOUR_MS: Final = 3_600_000
+_FUNDING_INTERVAL_MS: Final = 8 * _HOUR_MS
+_FUNDING_CAP: Final = "0.003"
+
+_SymbolRow = Callable[["Exchange", str, int], dict[str, object]]
+
+
+def _ping(_exchange: Exchange, _params: Params, _now_ms: int) -> object:
+    return {}
+
+
+def _time(_exchange: Exchange, _params: Params, now_ms: int) -> object:
+    return {"serverTime": now_ms}
+
+
+def _exchange_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
+    return exchange_info(exchange.contracts.values(), exchange.limits.published(), now_ms)
+
+
+def _depth(exchange: Exchange, params: Params, now_ms: int) -> object:
+    symbol = _symbol(exchange, params)
+    limit = params.integer("limit")
+    limit = _DEPTH_DEFAULT if limit is None else limit
+    if limit not in _DEPTH_LIMITS:
+        raise VenueRefusal(-4021, limit)
+    book = exchange.market.depth(symbol, limit)
+    return {
+        "lastUpdateId": book.update_id,
+        "E": now_ms,
+        "T": book.time_ms,
+        "bids": [[to_wire(price), to_wire(quantity)] for price, quantity in book.bids],
+        "asks": [[to_wire(price), to_wire(quantity)] for price, quantity in book.asks],
+    }
+
+
+def _trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    symbol = _symbol(exchange, params)
+    limit = _limit(params, _TRADES_DEFAULT, _TRADES_MAX)
+    first = params.integer("fromId")
+    if first is None:
+        first = exchange.market.latest(symbol).trade_id - limit + 1
+    return [_trade(tick) for tick in _ticks(exchange, symbol, first, limit)]
+
+
+def _agg_trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    symbol = _symbol(exchange, params)
+    limit = _limit(params, _TRADES_DEFAULT, _TRADES_MAX)
+    market = exchange.market
+    first, start_ms, end_ms = (params.integer(name) for name in ("fromId", "startTime", "endTime"))
+    if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
+        raise VenueRefusal(-4165, detail="Maximum time interval is 1 hour.")
+    if first is None:
+        newest = market.latest(symbol).trade_id
+        if start_ms is not None:
+            first = market.trade_id_at(symbol, start_ms)
+        elif end_ms is not None:
+            first = market.trade_id_at(symbol, end_ms + 1) - limit
+        else:
+            first = newest - limit + 1
+    ticks = _ticks(exchange, symbol, first, limit)
+    return [_agg_trade(tick) for tick in ticks if end_ms is None or tick.time_ms <= end_ms]
+
+
+def _book_ticker(exchange: Exchange, symbol: str, _now_ms: int) -> dict[str, object]:
+    tick = exchange.market.latest(symbol)
+    return {
+        "symbol": symbol,
+        "bidPrice": to_wire(tick.bid),
+        "bidQty": to_wire(tick.bid_quantity),
+        "askPrice": to_wire(tick.ask),
+        "askQty": to_wire(tick.ask_quantity),
+        "time": tick.time_ms,
+        "lastUpdateId": tick.update_id,
+    }
+
+
+def _ticker_price(exchange: Exchange, symbol: str, _now_ms: int) -> dict[str, object]:
+    tick = exchange.market.latest(symbol)
+    return {"symbol": symbol, "price": to_wire(tick.last_price), "time": tick.time_ms}
+
+
+def _premium_index(exchange: Exchange, symbol: str, now_ms: int) -> dict[str, object]:
+    tick, funding = exchange.market.latest(symbol), exchange.market.funding(symbol)
+    return {
+        "symbol": symbol,
+        "markPrice": f"{tick.mark_price:.8f}",
+        "indexPrice": f"{tick.index_price:.8f}",
+        "estimatedSettlePrice": f"{tick.index_price:.8f}",
+        "lastFundingRate": f"{funding.rate:.8f}",
+        "interestRate": f"{funding.interest_rate:.8f}",
+        "nextFundingTime": funding.next_funding_ms,
+        "time": now_ms,
+    }
+
+
+def _open_interest(exchange: Exchange, params: Params, now_ms: int) -> object:
+    """Answer with half a day's volume: nobody else holds positions here to be counted."""
+    symbol = _symbol(exchange, params)
+    contract = exchange.contracts[symbol]
+    step = contract.instrument.quantity_step
+    interest = (contract.daily_volume / 2).quantize(step)
+    return {"symbol": symbol, "openInterest": to_wire(interest), "time": now_ms}
+
+
+def _funding_rate(exchange: Exchange, params: Params, now_ms: int) -> object:
+    limit = _limit(params, _FUNDING_DEFAULT, _FUNDING_MAX)
+    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
+    symbols = [_symbol(exchange, params)] if params.has("symbol") else _symbols(exchange)
+    last_ms = min(now_ms if end_ms is None else end_ms, now_ms)
+    last_ms -= last_ms % _FUNDING_INTERVAL_MS
+    if start_ms is None:
+        first_ms = last_ms - (limit // len(symbols) - 1) * _FUNDING_INTERVAL_MS
+    else:
+        first_ms = -(-start_ms // _FUNDING_INTERVAL_MS) * _FUNDING_INTERVAL_MS
+    first_ms = max(first_ms, min(exchange.contracts[symbol].onboard_ms for symbol in symbols))
+    first_ms += -first_ms % _FUNDING_INTERVAL_MS
+    rows: list[dict[str, object]] = []
+    for funding_ms in range(first_ms, last_ms + 1, _FUNDING_INTERVAL_MS):
+        for symbol in symbols:
+            if len(rows) == limit:
+                return rows
+            if funding_ms >= exchange.contracts[symbol].onboard_ms:
+                rows.append(_funding_row(exchange, symbol, funding_ms))
+    return rows
+
+
+def _funding_row(exchange: Exchange, symbol: str, funding_ms: int) -> dict[str, object]:
+    settled = exchange.market.funding_settled(symbol, funding_ms)
+    return {
+        "symbol": symbol,
+        "fundingRate": f"{settled.rate:.8f}",
+        "fundingTime": settled.time_ms,
+        "markPrice": f"{settled.mark_price:.8f}",
+        "rateType": "Regular",
+    }
+
+
+def _funding_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
+    return [
+        {
+            "symbol": symbol,
+            "adjustedFundingRateCap": _FUNDING_CAP,
+            "adjustedFundingRateFloor": f"-{_FUNDING_CAP}",
+            "fundingIntervalHours": _FUNDING_INTERVAL_MS // _HOUR_MS,
+            "disclaimer": False,
+            "updateTime": now_ms,
+        }
+        for symbol in _symbols(exchange)
+    ]
+
+
+def _spot_info(_exchange: Exchange, _params: Params, now_ms: int) -> object:
+    """There is no spot market here, but clients ask at start-up."""
+    return {
+        "timezone": "UTC",
+        "serverTime": now_ms,
+        "rateLimits": [],
+        "exchangeFilters": [],
+        "symbols": [],
+    }
+
+
+def _nothing(_exchange: Exchange, _params: Params, _now_ms: int) -> object:
+    """Statistics of other people's trading: there are no other people here."""
+    return []
+
+
+def _one_or_all(row: _SymbolRow) -> Handler:
+    """Answer with a symbol's row, or with all rows where none is named."""
+
+    def handle(exchange: Exchange, params: Params, now_ms: int) -> object:
+        if params.has("symbol"):
+            return row(exchange, _symbol(exchange, params), now_ms)
+        return [row(exchange, symbol, now_ms) for symbol in _symbols(exchange)]
+
+    return handle
+
+
+def _symbol(exchange: Exchange, params: Params, name: str = "symbol") -> str:
+    return exchange.known_symbol(params.needed(name))
+
+
+def _symbols(exchange: Exchange) -> list[str]:
+    return [symbol for symbol in exchange.contracts if symbol in exchange.market.symbols]
+
+
+def _limit(params: Params, default: int, most: int) -> int:
+    limit = params.integer("limit")
+    if limit is None:
+        return default
+    if limit <= 0:
+        raise VenueRefusal(-1130, "limit")
+    return min(limit, most)
+
+
+def _ticks(exchange: Exchange, symbol: str, first: int, limit: int) -> list[MarketTick]:
+    """Return up to `limit` trades from id `first` on, ascending, as far as they happened."""
+    found = (exchange.market.tick_at(symbol, number) for number in range(first, first + limit))
+    return [tick for tick in found if tick is not None and tick.last_quantity > 0]
+
+
+def _trade(tick: MarketTick) -> dict[str, object]:
+    return {
+        "id": tick.trade_id,
+        "price": to_wire(tick.last_price),
+        "qty": to_wire(tick.last_quantity),
+        "quoteQty": to_wire(_cents(tick.last_price * tick.last_quantity)),
+        "time": tick.time_ms,
+        "isBuyerMaker": tick.buyer_is_maker,
+        "isRPITrade": False,
+    }
+
+
+def _agg_trade(tick: MarketTick) -> dict[str, object]:
+    return {
+        "a": tick.trade_id,
+        "p": to_wire(tick.last_price),
+        "q": to_wire(tick.last_quantity),
+        "nq": to_wire(tick.last_quantity),
+        "f": tick.trade_id,
+        "l": tick.trade_id,
+        "T": tick.time_ms,
+        "m": tick.buyer_is_maker,
+    }
+
+
+def _cents(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"))
+
+
+def _open(path: str, handler: Handler, weight: int | WeightRule = 1) -> Route:
+    return Route(
+        method="GET", path=path, security=Security.OPEN, handler=handler, weight=weight
+    )
+
+
+_DEPTH_WEIGHT: Final = by_limit(_DEPTH_DEFAULT, (50, 2), (100, 5), (500, 10), (1_000, 20))
+_KLINE_WEIGHT: Final = by_limit(_KLINES_DEFAULT, (99, 1), (499, 2), (1_000, 5), (1_500, 10))
+_STATISTICS: Final = (
+    *("basis", "delivery-price", "globalLongShortAccountRatio", "openInterestHist"),
+    *("takerlongshortRatio", "topLongShortAccountRatio", "topLongShortPositionRatio"),
+)
+
+MARKET_ROUTES: Final = (
+    _open("/fapi/v1/ping", _ping),
+    _open("/fapi/v1/time", _time),
+    _open("/fapi/v1/exchangeInfo", _exchange_info),
+    _open("/fapi/v1/depth", _depth, _DEPTH_WEIGHT),
+    _open("/fapi/v1/trades", _trades, 5),
+    _open("/fapi/v1/aggTrades", _agg_trades, 20),
+    Route(
+        method="GET",
+        path="/fapi/v1/historicalTrades",
+        security=Security.KEY,
+        handler=_trades,
+        weight=200,
+    ),
+    _open("/fapi/v1/klines", _klines("symbol"), _KLINE_WEIGHT),
+    _open("/fapi/v1/continuousKlines", _klines("pair"), _KLINE_WEIGHT),
+    _open("/fapi/v1/markPriceKlines", _klines("symbol", prices_only=True), _KLINE_WEIGHT),
+    _open("/fapi/v1/indexPriceKlines", _klines("pair", prices_only=True), _KLINE_WEIGHT),
+    _open("/fapi/v1/ticker/bookTicker", _one_or_all(_book_ticker), by_symbol(2, 5)),
+    _open("/fapi/v1/ticker/price", _one_or_all(_ticker_price), by_symbol(1, 2)),
+    _open("/fapi/v2/ticker/price", _one_or_all(_ticker_price), by_symbol(1, 2)),
+    _open("/fapi/v1/ticker/24hr", _one_or_all(_ticker_day), by_symbol(1, 40)),
+    _open("/fapi/v1/premiumIndex", _one_or_all(_premium_index), by_symbol(1, 10)),
+    _open("/fapi/v1/openInterest", _open_interest),
+    _open("/fapi/v1/fundingRate", _funding_rate),
+    _open("/fapi/v1/fundingInfo", _funding_info),
+    _open("/api/v3/ping", _ping),
+    _open("/api/v3/time", _time),
+    _open("/api/v3/exchangeInfo", _spot_info),
+    *(_open(f"/futures/data/{name}", _nothing, 0) for name in _STATISTICS),
+)
