@@ -154,6 +154,7 @@ class OrderDesk(OrderTracker):
         view: RiskView | None = None,
         stop_price: Decimal | None = None,
         urgent: bool = False,
+        resolve_s: float = RESOLVE_S,
         still_wanted: Wanted = always,
     ) -> Placed:
         """Send one order and return it as the exchange took it.
@@ -161,7 +162,7 @@ class OrderDesk(OrderTracker):
         The client id of `request` is replaced by the one of (source, leg, attempt); `attempt` None
         takes the next free number. `view` None reads one where the order can raise exposure, and
         `stop_price` is where the position will be stopped, for the limit on the loss of a trade.
-        `urgent` does not wait for the proof of a doubtful send.
+        A doubtful send is asked about for `resolve_s` seconds, only once if `urgent`.
 
         Raises:
             UsageError: unknown symbol, or a filter refuses it (`code` is the filter).
@@ -177,7 +178,7 @@ class OrderDesk(OrderTracker):
             request=approved.request, stop_price=stop_price, notes=list(approved.notes)
         )
         self._journal_intent(sending, source=source, leg=leg, attempt=number)
-        order = await self._deliver(sending, still_wanted, within_s=0.0 if urgent else RESOLVE_S)
+        order = await self._deliver(sending, still_wanted, within_s=0.0 if urgent else resolve_s)
         self._keep(order)
         return Placed(order=order, request=sending.request, notes=tuple(sending.notes))
 

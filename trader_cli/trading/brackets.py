@@ -1,0 +1,411 @@
+"""Protective orders: stops and targets that rest at the exchange and cover the whole position.
+
+Knows how a stop is set, moved and removed without a moment of nakedness; must not know where it
+belongs (`domain.protection`) or who wants it. The new one rests before the old one goes; where the
+exchange allows only one, a stop of a fixed quantity bridges the swap.
+
+Source: binance-usdm reference §7.2, §5.3 (-4130), §5.2 (-2021).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.account import Position
+from trader_cli.domain.client_id import Leg, is_own
+from trader_cli.domain.instrument import round_price_in_favour
+from trader_cli.domain.numbers import to_text
+from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
+from trader_cli.domain.terms import Direction, OrderType, PositionSide, WorkingType
+from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.trading.order_desk import OrderDesk
+
+_WOULD_TRIGGER_NOW: Final = -2021
+_WOULD_TRIGGER: Final = frozenset({_WOULD_TRIGGER_NOW, -4142})
+_ONE_IS_ENOUGH: Final = -4130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingPlan:
+    """A trailing stop as the exchange takes it; `callback_rate` is in percent of price."""
+
+    callback_rate: Decimal
+    activate_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionPlan:
+    """What is to rest beside a position; None leaves that part as it is."""
+
+    stop_price: Decimal | None = None
+    take_profit_price: Decimal | None = None
+    trailing: TrailingPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """The exit order rests at the exchange.
+
+    Attributes:
+        replaced: our earlier orders of the same purpose that were taken away.
+    """
+
+    order: AlgoOrder
+    replaced: tuple[AlgoOrder, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldTrigger:
+    """The price is already through the trigger: the position has to be closed at market instead.
+
+    A stop that rested before still rests.
+    """
+
+    leg: Leg
+    trigger_price: Decimal
+    message: str
+
+
+ExitOutcome = Resting | WouldTrigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """What came of a plan; a part that was not asked for is None.
+
+    Attributes:
+        problems: parts that could not be set and why; the stop is among them only if
+            `stop` is None.
+    """
+
+    stop: ExitOutcome | None = None
+    take_profit: ExitOutcome | None = None
+    trailing: ExitOutcome | None = None
+    problems: tuple[TraderError, ...] = ()
+
+    @property
+    def is_stopped(self) -> bool:
+        """True if the stop that was asked for rests."""
+        return isinstance(self.stop, Resting)
+
+    @property
+    def must_close(self) -> bool:
+        """True if price is already through the stop."""
+        return isinstance(self.stop, WouldTrigger)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitSpot:
+    """Which position an exit order belongs to, and what it has to be.
+
+    Attributes:
+        quantity: the position's size where it is known; an order of at least that counts as
+            covering the whole, smaller ones are partial exits and are left alone.
+    """
+
+    symbol: str
+    direction: Direction
+    position_side: PositionSide
+    leg: Leg
+    quantity: Decimal | None = None
+
+    @property
+    def type(self) -> OrderType:
+        return OrderType.STOP_MARKET if self.leg is Leg.STOP else OrderType.TAKE_PROFIT_MARKET
+
+    def holds(self, order: AlgoOrder) -> bool:
+        """Return True if `order` is an exit of the whole position for this purpose."""
+        whole = self.quantity is not None and order.quantity >= self.quantity
+        return (
+            (order.close_position or whole)
+            and order.symbol == self.symbol
+            and order.position_side is self.position_side
+            and order.side is self.direction.exit_side
+            and order.is_exit
+            and order.type is self.type
+        )
+
+    @classmethod
+    def of(cls, position: Position, leg: Leg) -> ExitSpot:
+        return cls(
+            symbol=position.symbol,
+            direction=position.direction,
+            position_side=position.position_side,
+            leg=leg,
+            quantity=abs(position.quantity),
+        )
+
+
+async def rest_exit(
+    desk: OrderDesk,
+    spot: ExitSpot,
+    trigger_price: Decimal,
+    *,
+    source: str,
+    within_s: float,
+) -> ExitOutcome:
+    """Make one closePosition order rest at `trigger_price`, in place of our earlier ones.
+
+    Doing it again changes nothing. Foreign orders are left alone.
+
+    Raises:
+        VenueError: it does not rest, or it is not known whether it does; what rested before still
+            does, unless a bridge took its place.
+    """
+    instrument = await desk.instrument(spot.symbol)
+    price = round_price_in_favour(instrument, trigger_price, spot.direction.exit_side)
+    rows = await desk.client.get_open_algo_orders(spot.symbol)
+    own = [row for row in rows if spot.holds(row) and is_own(row.client_order_id)]
+    same = next((row for row in own if _is_as_wished(row, price)), None)
+    if same is not None:
+        others = [row for row in own if row.algo_id != same.algo_id]
+        return Resting(order=same, replaced=await _remove(desk, others))
+    try:
+        order = await _place(desk, _request(spot, price), spot, source, within_s)
+    except Rejected as error:
+        if error.code in _WOULD_TRIGGER:
+            return _would_trigger(spot, price, error)
+        if error.code != _ONE_IS_ENOUGH:
+            raise
+        return await _swap_over_bridge(desk, spot, price, own, source=source, within_s=within_s)
+    return Resting(order=order, replaced=await _remove(desk, own))
+
+
+async def _swap_over_bridge(
+    desk: OrderDesk,
+    spot: ExitSpot,
+    price: Decimal,
+    own: Sequence[AlgoOrder],
+    *,
+    source: str,
+    within_s: float,
+) -> ExitOutcome:
+    """Replace the one closePosition order that may rest, under cover of a fixed quantity."""
+    quantity = await _position_size(desk, spot)
+    if quantity == 0:
+        raise Rejected(f"{spot.symbol} has no position to protect", code=_ONE_IS_ENOUGH)
+    try:
+        bridge = await _place(desk, _request(spot, price, quantity), spot, source, within_s)
+    except Rejected as error:
+        if error.code in _WOULD_TRIGGER:
+            return _would_trigger(spot, price, error)
+        raise
+    covering = [row for row in own if row.close_position]
+    if not covering:
+        note = "another program's closePosition order stays; ours covers the present quantity"
+        return Resting(order=bridge, notes=(note,))
+    removed = await _remove(desk, own)
+    try:
+        order = await _place(desk, _request(spot, price), spot, source, within_s)
+    except VenueError as error:
+        # The bridge covers what is held now, so nothing is naked; growth is not covered.
+        note = f"covers {to_text(quantity)} only: {error.message}"
+        return Resting(order=bridge, replaced=removed, notes=(note,))
+    return Resting(order=order, replaced=(*removed, *await _remove(desk, [bridge])))
+
+
+async def rest_trailing(
+    desk: OrderDesk,
+    position: Position,
+    plan: TrailingPlan,
+    *,
+    source: str,
+    within_s: float,
+) -> ExitOutcome:
+    """Make a trailing stop for the position's present quantity rest, in place of our earlier ones.
+
+    Raises:
+        VenueError: it does not rest, or it is not known whether it does.
+    """
+    side = position.direction.exit_side
+    rows = await desk.client.get_open_algo_orders(position.symbol)
+    own = [
+        row
+        for row in rows
+        if row.type is OrderType.TRAILING_STOP_MARKET
+        and row.position_side is position.position_side
+        and row.side is side
+        and row.is_exit
+        and is_own(row.client_order_id)
+    ]
+    quantity = abs(position.quantity)
+    for row in own:
+        if (row.quantity, row.callback_rate, row.activate_price) == (
+            quantity,
+            plan.callback_rate,
+            plan.activate_price,
+        ):
+            others = [other for other in own if other.algo_id != row.algo_id]
+            return Resting(order=row, replaced=await _remove(desk, others))
+    spot = ExitSpot.of(position, Leg.TRAILING)
+    request = ConditionalRequest(
+        symbol=position.symbol,
+        side=side,
+        type=OrderType.TRAILING_STOP_MARKET,
+        client_order_id="",
+        quantity=quantity,
+        activate_price=plan.activate_price,
+        callback_rate=plan.callback_rate,
+        reduce_only=position.position_side is PositionSide.BOTH,
+        position_side=position.position_side,
+    )
+    try:
+        order = await _place(desk, request, spot, source, within_s)
+    except Rejected as error:
+        if error.code in _WOULD_TRIGGER:
+            return _would_trigger(spot, plan.activate_price or position.mark_price, error)
+        raise
+    return Resting(order=order, replaced=await _remove(desk, own))
+
+
+async def protect(
+    desk: OrderDesk,
+    position: Position,
+    plan: ProtectionPlan,
+    *,
+    source: str,
+    within_s: float,
+) -> Protection:
+    """Make everything of the plan rest, the parts in parallel; never raises for a part of it."""
+    parts = await asyncio.gather(
+        _part(desk, position, Leg.STOP, plan.stop_price, source, within_s),
+        _part(desk, position, Leg.TAKE_PROFIT, plan.take_profit_price, source, within_s),
+        _trailing_part(desk, position, plan.trailing, source, within_s),
+    )
+    outcomes = [None if isinstance(part, TraderError) else part for part in parts]
+    return Protection(
+        stop=outcomes[0],
+        take_profit=outcomes[1],
+        trailing=outcomes[2],
+        problems=tuple(part for part in parts if isinstance(part, TraderError)),
+    )
+
+
+async def clean_up_exits(
+    desk: OrderDesk, symbol: str, *, position_side: PositionSide | None = None
+) -> tuple[Order | AlgoOrder, ...]:
+    """Cancel our own exit orders of a symbol whose position is gone; return what was cancelled.
+
+    The orders are listed before the position is read: a position opened in between has its exits
+    placed after the list, so they are never touched.
+
+    Raises:
+        VenueError: something could not be read, or an order may still rest.
+    """
+    orders, algos = await asyncio.gather(
+        desk.client.get_open_orders(symbol), desk.client.get_open_algo_orders(symbol)
+    )
+    rows = await desk.client.get_position_risk(symbol)
+    held = {row.position_side for row in rows if not row.is_flat}
+
+    def is_orphan(order: Order | AlgoOrder) -> bool:
+        wanted = position_side is None or order.position_side is position_side
+        mine = is_own(order.client_order_id) and only_reduces(order)
+        return wanted and mine and order.position_side not in held
+
+    gone = await _remove(desk, [row for row in algos if is_orphan(row)])
+    cancelled = await asyncio.gather(*(desk.cancel_order(row) for row in orders if is_orphan(row)))
+    return (*gone, *cancelled)
+
+
+def covers(position: Position, order: AlgoOrder) -> bool:
+    """Return True if the stop closes the whole position when it fires."""
+    return (
+        order.status.is_open
+        and order.is_stop
+        and order.is_exit
+        and order.symbol == position.symbol
+        and order.position_side is position.position_side
+        and order.side is position.direction.exit_side
+        and (order.close_position or order.quantity >= abs(position.quantity))
+    )
+
+
+async def _part(
+    desk: OrderDesk,
+    position: Position,
+    leg: Leg,
+    price: Decimal | None,
+    source: str,
+    within_s: float,
+) -> ExitOutcome | TraderError | None:
+    if price is None:
+        return None
+    spot = ExitSpot.of(position, leg)
+    try:
+        return await rest_exit(desk, spot, price, source=source, within_s=within_s)
+    except TraderError as error:
+        return error
+
+
+async def _trailing_part(
+    desk: OrderDesk,
+    position: Position,
+    plan: TrailingPlan | None,
+    source: str,
+    within_s: float,
+) -> ExitOutcome | TraderError | None:
+    if plan is None:
+        return None
+    try:
+        return await rest_trailing(desk, position, plan, source=source, within_s=within_s)
+    except TraderError as error:
+        return error
+
+
+async def _place(
+    desk: OrderDesk, request: ConditionalRequest, spot: ExitSpot, source: str, within_s: float
+) -> AlgoOrder:
+    placed = await desk.place(request, source=source, leg=spot.leg, resolve_s=within_s)
+    order = placed.order
+    if isinstance(order, Order):
+        # The answer was lost and by now it has fired: the position is being closed, nothing rests.
+        raise Rejected(
+            f"the {spot.leg} order on {spot.symbol} triggered as soon as it was placed",
+            code=_WOULD_TRIGGER_NOW,
+        )
+    return order
+
+
+async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrder, ...]:
+    await asyncio.gather(*(desk.cancel_algo(row) for row in orders))
+    return tuple(orders)
+
+
+async def _position_size(desk: OrderDesk, spot: ExitSpot) -> Decimal:
+    rows = await desk.client.get_position_risk(spot.symbol)
+    return sum(
+        (abs(row.quantity) for row in rows if row.position_side is spot.position_side), Decimal(0)
+    )
+
+
+def _request(spot: ExitSpot, price: Decimal, quantity: Decimal | None = None) -> ConditionalRequest:
+    return ConditionalRequest(
+        symbol=spot.symbol,
+        side=spot.direction.exit_side,
+        type=spot.type,
+        client_order_id="",
+        quantity=quantity,
+        trigger_price=price,
+        working_type=WorkingType.MARK_PRICE,
+        close_position=quantity is None,
+        reduce_only=quantity is not None and spot.position_side is PositionSide.BOTH,
+        position_side=spot.position_side,
+    )
+
+
+def _is_as_wished(order: AlgoOrder, price: Decimal) -> bool:
+    return (
+        order.close_position
+        and order.trigger_price == price
+        and order.working_type is WorkingType.MARK_PRICE
+    )
+
+
+def _would_trigger(spot: ExitSpot, price: Decimal, error: Rejected) -> WouldTrigger:
+    return WouldTrigger(leg=spot.leg, trigger_price=price, message=error.message)

@@ -1,0 +1,420 @@
+"""OrderManager: everything that can be done with orders, for a person and for the engine alike.
+
+Knows the use cases and how they fit together; how one order is sent is `order_desk`'s, how one is
+chased `chase`'s, how stops are swapped `brackets`'. Must not know bridge files or terminals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.account import Position
+from trader_cli.domain.client_id import Leg, is_own
+from trader_cli.domain.instrument import round_quantity_down, split_quantity
+from trader_cli.domain.order import AlgoOrder, MarketRequest, Order, only_reduces
+from trader_cli.domain.rules import Fallback
+from trader_cli.domain.terms import Direction, PositionSide, Side
+from trader_cli.errors import (
+    OutcomeUnknown,
+    PermissionDenied,
+    RateLimited,
+    Rejected,
+    TraderError,
+    UsageError,
+    VenueError,
+)
+from trader_cli.trading import brackets
+from trader_cli.trading.brackets import (
+    ExitOutcome,
+    ExitSpot,
+    Protection,
+    ProtectionPlan,
+    rest_exit,
+)
+from trader_cli.trading.chase import EntryResult, FirstFill, Work, work
+from trader_cli.trading.lookup import NO_SUCH_ORDER
+from trader_cli.trading.order_desk import OrderDesk, always
+from trader_cli.trading.order_tracker import RESOLVE_S
+from trader_cli.trading.ports import Wanted
+
+_CLOSE_ROUNDS_MAX: Final = 8
+_CLOSE_PAUSE_S: Final = 0.1
+_REDUCE_ONLY_REFUSED: Final = frozenset({-2022, -4118})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelFailure:
+    """An order that may still rest, and why."""
+
+    order: Order | AlgoOrder
+    error: TraderError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelledAll:
+    """What a sweep did; `kept` are orders it left on purpose (stops, foreign ones)."""
+
+    cancelled: tuple[Order | AlgoOrder, ...]
+    kept: tuple[Order | AlgoOrder, ...]
+    failed: tuple[CancelFailure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketExit:
+    """What an exit at market did; `left` is the signed quantity still held afterwards."""
+
+    orders: tuple[Order, ...]
+    left: Decimal
+    notes: tuple[str, ...] = ()
+
+
+class OrderManager(OrderDesk):
+    """Place, chase, protect, find and cancel orders. Arguments: see `OrderDesk`."""
+
+    # --- entries and exits -------------------------------------------------------------------
+
+    async def smart_entry(
+        self,
+        symbol: str,
+        side: Side,
+        quantity: Decimal,
+        *,
+        source: str,
+        deadline_s: float | None = None,
+        max_chase_bps: Decimal | None = None,
+        fallback: Fallback | None = None,
+        position_side: PositionSide = PositionSide.BOTH,
+        stop_price: Decimal | None = None,
+        cancelled: asyncio.Event | None = None,
+        still_wanted: Wanted = always,
+        on_first_fill: FirstFill | None = None,
+    ) -> EntryResult:
+        """Enter maker-first; what the policy says holds where an argument is None.
+
+        Raises:
+            TraderError: it failed before anything was executed; see `OrderDesk.place`. After a
+                first execution the error is in the result.
+        """
+        policy = self.policy
+        task = Work(
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            source=source,
+            leg=Leg.ENTRY,
+            deadline_s=policy.deadline_s if deadline_s is None else deadline_s,
+            max_chase_bps=policy.max_chase_bps if max_chase_bps is None else max_chase_bps,
+            fallback=policy.fallback if fallback is None else fallback,
+            slippage_bps=policy.taker_slippage_bps,
+            position_side=position_side,
+            stop_price=stop_price,
+            cancelled=cancelled or asyncio.Event(),
+            still_wanted=still_wanted,
+            on_first_fill=on_first_fill,
+        )
+        return await work(self, task)
+
+    async def smart_exit(
+        self,
+        position: Position,
+        *,
+        source: str,
+        quantity: Decimal | None = None,
+        deadline_s: float | None = None,
+        fallback: Fallback | None = None,
+        cancelled: asyncio.Event | None = None,
+    ) -> EntryResult:
+        """Leave a position maker-first and reduce-only; `quantity` None is all of it.
+
+        An exit that is urgent goes by `exit_at_market` instead.
+
+        Raises:
+            TraderError: as `smart_entry`.
+        """
+        policy = self.policy
+        task = Work(
+            symbol=position.symbol,
+            side=position.direction.exit_side,
+            quantity=abs(position.quantity) if quantity is None else quantity,
+            source=source,
+            leg=Leg.EXIT,
+            deadline_s=policy.deadline_s if deadline_s is None else deadline_s,
+            max_chase_bps=policy.max_chase_bps,
+            fallback=policy.fallback if fallback is None else fallback,
+            slippage_bps=policy.taker_slippage_bps,
+            reduce_only=position.position_side is PositionSide.BOTH,
+            position_side=position.position_side,
+            cancelled=cancelled or asyncio.Event(),
+        )
+        return await work(self, task)
+
+    async def exit_at_market(
+        self, position: Position, *, source: str, quantity: Decimal | None = None
+    ) -> MarketExit:
+        """Close the position, or `quantity` of it, reduce-only at market, in permitted parts.
+
+        A full close is repeated under new ids until the exchange shows the position flat: it can
+        only reduce, so a doubtful part that still arrives does no harm. A partial close is not.
+
+        Raises:
+            VenueError: the position is not flat and the bound is reached.
+        """
+        if quantity is not None and quantity < abs(position.quantity):
+            return await self._reduce_once(position, quantity, source)
+        orders: list[Order] = []
+        notes: list[str] = []
+        current: Position | None = position
+        problem: VenueError | None = None
+        for round_number in range(_CLOSE_ROUNDS_MAX):
+            if round_number > 0:
+                await self.clock.sleep(_CLOSE_PAUSE_S * 2.0 ** (round_number - 1))
+            try:
+                if round_number > 0:
+                    current = await self._read_again(position)
+                if current is None:
+                    return MarketExit(orders=tuple(orders), left=Decimal(0), notes=tuple(notes))
+                orders += await self._send_parts(
+                    current, abs(current.quantity), source, urgent=True, notes=notes
+                )
+                problem = None
+            except (Rejected, PermissionDenied) as error:
+                if error.code not in _REDUCE_ONLY_REFUSED:
+                    raise
+                problem = error
+            except VenueError as error:
+                problem = error
+                if isinstance(error, RateLimited) and error.banned:
+                    raise
+        left = await self._read_again(position)
+        if left is not None:
+            raise problem or OutcomeUnknown(f"{position.symbol} is still not flat")
+        return MarketExit(orders=tuple(orders), left=Decimal(0), notes=tuple(notes))
+
+    async def _reduce_once(self, position: Position, quantity: Decimal, source: str) -> MarketExit:
+        notes: list[str] = []
+        orders = await self._send_parts(position, quantity, source, urgent=False, notes=notes)
+        current = await self._read_again(position)
+        left = Decimal(0) if current is None else current.quantity
+        return MarketExit(orders=tuple(orders), left=left, notes=tuple(notes))
+
+    async def _send_parts(
+        self,
+        position: Position,
+        quantity: Decimal,
+        source: str,
+        *,
+        urgent: bool,
+        notes: list[str],
+    ) -> list[Order]:
+        instrument = await self.instrument(position.symbol)
+        part_max = round_quantity_down(instrument, instrument.market_quantity_max, market=True)
+        orders: list[Order] = []
+        for part in split_quantity(quantity, part_max or quantity):
+            request = MarketRequest(
+                symbol=position.symbol,
+                side=position.direction.exit_side,
+                quantity=part,
+                client_order_id="",
+                reduce_only=position.position_side is PositionSide.BOTH,
+                position_side=position.position_side,
+            )
+            placed = await self.place(request, source=source, leg=Leg.EXIT, urgent=urgent)
+            notes.extend(placed.notes)
+            assert isinstance(placed.order, Order), "a market order is a regular order"
+            orders.append(placed.order)
+        return orders
+
+    async def _read_again(self, position: Position) -> Position | None:
+        """Return the position as it is now, None if flat or turned the other way."""
+        rows = await self.client.get_position_risk(position.symbol)
+        for row in rows:
+            if row.position_side is position.position_side and not row.is_flat:
+                return row if row.direction is position.direction else None
+        return None
+
+    # --- protection --------------------------------------------------------------------------
+
+    async def set_stop_loss(
+        self,
+        symbol: str,
+        direction: Direction,
+        price: Decimal,
+        *,
+        source: str,
+        position_side: PositionSide = PositionSide.BOTH,
+        resolve_s: float = RESOLVE_S,
+    ) -> ExitOutcome:
+        """Make one stop for the whole position rest at `price` (mark price), replacing ours.
+
+        Raises:
+            TraderError: it is not known to rest; what rested before still does.
+        """
+        return await self._set_exit(
+            symbol, direction, price, Leg.STOP, source, position_side, resolve_s
+        )
+
+    async def set_take_profit(
+        self,
+        symbol: str,
+        direction: Direction,
+        price: Decimal,
+        *,
+        source: str,
+        position_side: PositionSide = PositionSide.BOTH,
+        resolve_s: float = RESOLVE_S,
+    ) -> ExitOutcome:
+        """Make one target for the whole position rest at `price` (mark price), replacing ours.
+
+        Raises:
+            TraderError: it is not known to rest; what rested before still does.
+        """
+        return await self._set_exit(
+            symbol, direction, price, Leg.TAKE_PROFIT, source, position_side, resolve_s
+        )
+
+    async def _set_exit(
+        self,
+        symbol: str,
+        direction: Direction,
+        price: Decimal,
+        leg: Leg,
+        source: str,
+        position_side: PositionSide,
+        resolve_s: float,
+    ) -> ExitOutcome:
+        spot = ExitSpot(symbol=symbol, direction=direction, position_side=position_side, leg=leg)
+        return await rest_exit(self, spot, price, source=source, within_s=resolve_s)
+
+    async def protect(
+        self,
+        position: Position,
+        plan: ProtectionPlan,
+        *,
+        source: str,
+        resolve_s: float = RESOLVE_S,
+    ) -> Protection:
+        """Make the plan's stop, target and trailing stop rest; doing it again changes nothing."""
+        return await brackets.protect(self, position, plan, source=source, within_s=resolve_s)
+
+    async def clean_up_exits(
+        self, symbol: str, *, position_side: PositionSide | None = None
+    ) -> tuple[Order | AlgoOrder, ...]:
+        """Cancel our own exit orders of positions of `symbol` that are gone.
+
+        Raises:
+            VenueError: something could not be read, or an order may still rest.
+        """
+        return await brackets.clean_up_exits(self, symbol, position_side=position_side)
+
+    # --- finding and cancelling --------------------------------------------------------------
+
+    async def open_orders(self, symbol: str | None = None) -> tuple[Order | AlgoOrder, ...]:
+        """Return every resting order, regular and conditional, own and foreign."""
+        orders, algos = await asyncio.gather(
+            self.client.get_open_orders(symbol), self.client.get_open_algo_orders(symbol)
+        )
+        return (*orders, *algos)
+
+    async def find(self, identifier: str, *, symbol: str | None = None) -> Order | AlgoOrder:
+        """Return the order with this order id, algo id or client order id, open or ended.
+
+        An order that has ended is found by its own ids only with `symbol` or if it is journaled.
+
+        Raises:
+            UsageError: the exchange knows no such order.
+        """
+        intent = self.journal.intent(identifier)
+        symbol = intent.symbol if symbol is None and intent is not None else symbol
+        for order in await self.open_orders(symbol):
+            number = order.order_id if isinstance(order, Order) else order.algo_id
+            if identifier in (str(number), order.client_order_id):
+                return order
+        ended = None if symbol is None else await self._find_ended(identifier, symbol)
+        if ended is None:
+            raise UsageError(
+                f"the exchange knows no order {identifier}",
+                code="unknown_id",
+                advice="an order that has ended is found with its symbol",
+            )
+        return ended
+
+    async def _find_ended(self, identifier: str, symbol: str) -> Order | AlgoOrder | None:
+        client = self.client
+        number = int(identifier) if identifier.isascii() and identifier.isdigit() else None
+        name = identifier if number is None else None
+        # An algo order that fired has two entries under one name: the order it became tells more.
+        try:
+            return await client.get_order_status(symbol, number, client_order_id=name)
+        except Rejected as error:
+            if error.code != NO_SUCH_ORDER:
+                raise
+        try:
+            return await client.get_algo_order(symbol, number, client_order_id=name)
+        except Rejected as error:
+            if error.code != NO_SUCH_ORDER:
+                raise
+        return None
+
+    async def cancel(self, identifier: str, *, symbol: str | None = None) -> Order | AlgoOrder:
+        """Cancel one order by order id, algo id or client order id; return how it ended.
+
+        Raises:
+            UsageError: no such order.
+            Rejected: it had ended before.
+            OutcomeUnknown: it may still rest.
+        """
+        order = await self.find(identifier, symbol=symbol)
+        if not order.status.is_open:
+            raise Rejected(f"order {identifier} is {order.status} already", code=-2011)
+        if isinstance(order, Order):
+            return await self.cancel_order(order)
+        await self.cancel_algo(order)
+        return await self.client.get_algo_order(order.symbol, order.algo_id)
+
+    async def cancel_all_orders(
+        self, symbol: str | None = None, *, own_only: bool = True, include_stops: bool = False
+    ) -> CancelledAll:
+        """Cancel, by id, everything that can raise exposure, and exits without a position.
+
+        Exits of open positions stay unless `include_stops`; foreign orders unless not `own_only`.
+
+        Raises:
+            VenueError: the orders or positions could not be read; nothing was cancelled.
+        """
+        resting = await self.open_orders(symbol)
+        held = {(row.symbol, row.position_side) for row in await self.client.get_positions()}
+
+        def is_wanted(order: Order | AlgoOrder) -> bool:
+            if own_only and not is_own(order.client_order_id):
+                return False
+            protects = only_reduces(order) and (order.symbol, order.position_side) in held
+            return include_stops or not protects
+
+        wanted = [order for order in resting if is_wanted(order)]
+        outcomes = await asyncio.gather(*(self._cancel_any(order) for order in wanted))
+        return _swept(resting, wanted, outcomes)
+
+    async def _cancel_any(self, order: Order | AlgoOrder) -> Order | AlgoOrder | CancelFailure:
+        try:
+            if isinstance(order, Order):
+                return await self.cancel_order(order)
+            await self.cancel_algo(order)
+        except VenueError as error:
+            return CancelFailure(order=order, error=error)
+        return order
+
+
+def _swept(
+    resting: Sequence[Order | AlgoOrder],
+    wanted: Sequence[Order | AlgoOrder],
+    outcomes: Sequence[Order | AlgoOrder | CancelFailure],
+) -> CancelledAll:
+    return CancelledAll(
+        cancelled=tuple(row for row in outcomes if not isinstance(row, CancelFailure)),
+        kept=tuple(order for order in resting if order not in wanted),
+        failed=tuple(row for row in outcomes if isinstance(row, CancelFailure)),
+    )
