@@ -1,0 +1,114 @@
+"""The program: parse the shared options, import one command group, run it, answer.
+
+Holds the only broad exception handler: whatever happens ends in one line, one envelope and one
+exit code, never in a traceback on the operator's screen.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from trader_cli.cli.commands import command_path, find_group, root_help
+from trader_cli.cli.shared_options import SharedOptions, split_shared, wants_json
+from trader_cli.errors import TraderError, UsageError
+
+if TYPE_CHECKING:
+    from trader_cli.cli.invocation import Invocation
+
+INTERRUPTED: Final = 130
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return the exit code."""
+    try:
+        shared, words = split_shared(argv)
+    except UsageError as error:
+        bare = [word for word in argv if not word.startswith("-")]
+        return _refuse(SharedOptions(json=wants_json(argv)), command_path(bare), error)
+    if not words or words[0] in ("--help", "-h", "help"):
+        return _print(root_help())
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        return _print(f"trader {version('trader-cli')}")
+    return _run_command(shared, words)
+
+
+def _run_command(shared: SharedOptions, words: list[str]) -> int:
+    from trader_cli.cli.invocation import Invocation
+    from trader_cli.cli.output import drop_stdout, emit_error, settle_stdout
+
+    invocation = Invocation(
+        shared=shared, command=command_path(words), environ=os.environ, cwd=Path.cwd()
+    )
+    try:
+        code = _dispatch(invocation, words)
+        settle_stdout()
+    except TraderError as error:
+        code = emit_error(invocation, error)
+        settle_stdout()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        drop_stdout()
+        code = 0
+    except Exception as error:
+        from trader_cli.cli.crash import report_crash
+
+        code = emit_error(invocation, report_crash(invocation, error))
+        settle_stdout()
+    return code
+
+
+def _dispatch(invocation: Invocation, words: list[str]) -> int:
+    """Run the command and return its exit code.
+
+    Raises:
+        TraderError: whatever it ended with, wrong words included.
+    """
+    from importlib import import_module
+
+    import click
+    import typer
+
+    from trader_cli.cli.invocation import Answer
+    from trader_cli.cli.output import emit
+
+    group = find_group(words[0])
+    command = typer.main.get_command(import_module(group.module).app)
+    try:
+        answer = command.main(
+            words[1:], prog_name=f"trader {words[0]}", standalone_mode=False, obj=invocation
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        raise UsageError(f"{words[0]} needs one of: {', '.join(group.verbs)}") from error
+    except click.UsageError as error:
+        raise UsageError(error.format_message(), advice=_hint(error)) from error
+    except click.exceptions.Abort as error:
+        raise KeyboardInterrupt from error
+    if isinstance(answer, Answer):
+        return emit(invocation, answer)
+    return answer if isinstance(answer, int) else 0
+
+
+def _hint(error: object) -> str | None:
+    context = getattr(error, "ctx", None)
+    return None if context is None else f"see `{context.command_path} --help`"
+
+
+def _refuse(shared: SharedOptions, command: str, error: UsageError) -> int:
+    from trader_cli.cli.invocation import Invocation
+    from trader_cli.cli.output import emit_error
+
+    invocation = Invocation(shared=shared, command=command, environ=os.environ, cwd=Path.cwd())
+    return emit_error(invocation, error)
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text + "\n")
+    return 0

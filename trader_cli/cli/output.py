@@ -1,0 +1,129 @@
+"""Answers and errors as the operator or a script sees them.
+
+stdout carries data only: one table or one JSON object. Everything else is stderr. Numbers are
+already text when they come here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from trader_cli.cli.invocation import Answer, Invocation, Json, Table
+from trader_cli.errors import TraderError
+
+SCHEMA: Final = 1
+_PIPE_WIDTH: Final = 250
+"""Columns for tables that do not go to a terminal: wide enough that nothing is cut."""
+
+
+def emit(invocation: Invocation, answer: Answer) -> int:
+    """Print the answer and return the exit code."""
+    failure = answer.failure
+    if invocation.shared.json:
+        envelope = _envelope(invocation, ok=failure is None) | {"data": answer.data}
+        if failure is not None:
+            envelope["error"] = error_to_json(failure)
+        _print_json(envelope)
+    else:
+        _print_tables(answer.tables())
+        if failure is not None:
+            _print_error(failure)
+    return 0 if failure is None else failure.exit_code
+
+
+def emit_error(invocation: Invocation, error: TraderError) -> int:
+    """Print the error and return its exit code."""
+    if invocation.shared.json:
+        _print_json(_envelope(invocation, ok=False) | {"error": error_to_json(error)})
+    else:
+        _print_error(error)
+    return error.exit_code
+
+
+def error_to_json(error: TraderError) -> Json:
+    """Return the `error` object of the envelope."""
+    return {
+        "kind": error.kind,
+        "code": error.code,
+        "message": error.message,
+        "advice": error.advice,
+    }
+
+
+def settle_stdout() -> None:
+    """Flush stdout; a reader that has gone away is no error of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_stdout()
+
+
+def drop_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def pairs(title: str, values: Mapping[str, object]) -> Table:
+    """Return a two-column table of names and values; None shows as a dash."""
+    return Table(
+        title=title,
+        columns=("", ""),
+        rows=tuple((name, cell(value)) for name, value in values.items()),
+    )
+
+
+def cell(value: object) -> str:
+    """Return a value of a JSON object as text for a table."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _envelope(invocation: Invocation, *, ok: bool) -> Json:
+    return {
+        "schema": SCHEMA,
+        "env": invocation.env,
+        "command": invocation.command,
+        "ok": ok,
+    }
+
+
+def _print_json(value: Json) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _print_error(error: TraderError) -> None:
+    sys.stderr.write(f"error ({error.kind}): {error.message}\n")
+    if error.advice:
+        sys.stderr.write(f"  {error.advice}\n")
+
+
+def _print_tables(tables: list[Table]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if terminal else _PIPE_WIDTH)
+    for table in tables:
+        if not table.rows:
+            console.print(Text(table.title))
+            continue
+        shown = RichTable(
+            title=Text(table.title),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            show_header=any(table.columns),
+        )
+        for name in table.columns:
+            shown.add_column(Text(name), overflow="fold")
+        for row in table.rows:
+            shown.add_row(*(Text(value) for value in row))
+        console.print(shown)
