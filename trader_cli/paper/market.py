@@ -22,7 +22,9 @@ class MarketTick:
     Attributes:
         time_ms: UTC epoch milliseconds, strictly increasing per symbol.
         trade_id: the aggregate trade's id; contiguous from tick to tick unless time was skipped.
+            A tick without a trade has the id that the next trade will have.
         last_quantity: base units traded at `last_price`; 0 if only the quote moved (a jump).
+            A resting order that the quote has passed may wait for the trade that follows.
         buyer_is_maker: True if a seller took the bid, so that `last_price` is the bid.
         mark_price, index_price: on the tick like the other prices.
     """
@@ -154,6 +156,15 @@ class Market(Protocol):
 
     def tick_at(self, symbol: str, trade_id: int) -> MarketTick | None:
         """Return the tick of a trade id that has happened, else None."""
+        ...
+
+    def jump(self, symbol: str, price: Decimal) -> MarketTick:
+        """Move the price there at once and go on from there; return the new tick.
+
+        Raises:
+            KeyError: a symbol it does not have.
+            UsageError: the price is not allowed, or this market cannot be moved.
+        """
         ...
 
     def trade_id_at(self, symbol: str, time_ms: int) -> int:

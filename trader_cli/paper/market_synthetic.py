@@ -178,14 +178,13 @@ class SyntheticMarket:
         """
         assert start_ms % 1_000 == 0, "candles begin on whole seconds"
         listing = self._listings[symbol]
-        start_ms = max(start_ms, listing.contract.onboard_ms)
-        until = min(end_ms, self._now_ms + 1)
-        bar = self._bar(listing, start_ms, until) if start_ms < until else None
+        begin, until = max(start_ms, listing.contract.onboard_ms), min(end_ms, self._now_ms + 1)
+        bar = self._bar(listing, begin, until) if begin < until else None
         if bar is None:
             return None
         rules = listing.contract.instrument
         tick, step = rules.tick_size, rules.quantity_step
-        first, after = self.trade_id_at(symbol, start_ms), self.trade_id_at(symbol, until)
+        first, after = self.trade_id_at(symbol, begin), self.trade_id_at(symbol, until)
         return Candle(
             symbol=symbol,
             open_ms=start_ms,
