@@ -332,12 +332,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-FIELDS = st.sampled_from(
-    (
-        "command raw_command timestamp symbol leverage confidence stop_loss_pct take_profit_pct "
-        "position_size_pct trailing_activation trailing_distance max_holding_minutes reasoning"
-    ).split()
+TEXTS = st.sampled_from(["command", "raw_command", "timestamp", "symbol", "reasoning"])
+NUMBERS = st.sampled_from(
+    ["leverage", "confidence", "position_size_pct", "stop_loss_pct", "max_holding_minutes"]
 )
+FIELDS = TEXTS | NUMBERS
 SECTION = st.dictionaries(FIELDS | st.just("dynamic_params"), JSON | st.dictionaries(FIELDS, JSON))
 
 

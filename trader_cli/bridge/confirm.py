@@ -109,7 +109,7 @@ class BridgeMemory:
             newest_ms: by advisor, the newest decision a former run has seen; older ones are not
                 believed, that one itself is.
         """
-        self._confirm_s = confirm_ms / 1000
+        self._confirm_ms = confirm_ms
         self._floor_ms = dict(newest_ms or {})
         self._newest: dict[str, _Newest] = {}
         self._told: set[tuple[str, str]] = set()
@@ -131,7 +131,7 @@ class BridgeMemory:
     def recheck_at(self, monotonic: float) -> float | None:
         """Return the monotonic second at which a second read would confirm something, else None."""
         due = [
-            newest.since + self._confirm_s
+            newest.since + self._confirm_ms / 1000
             for newest in self._newest.values()
             if newest.awaits_confirmation and monotonic - newest.since < _RECHECK_S
         ]
@@ -159,7 +159,9 @@ class BridgeMemory:
     def _again(self, signal: Signal, newest: _Newest, monotonic: float) -> list[BridgeEvent]:
         """Handle another read of the newest decision."""
         if signal.command is newest.signal.command:
-            if newest.awaits_confirmation and monotonic - newest.since >= self._confirm_s:
+            # Whole milliseconds: 5.1 - 5.0 is less than 0.1 in floating point.
+            waited_ms = round((monotonic - newest.since) * 1000)
+            if newest.awaits_confirmation and waited_ms >= self._confirm_ms:
                 newest.confirmed = True
                 newest.signal = signal
                 return [SignalConfirmed(signal=signal)]
