@@ -220,32 +220,33 @@ class Account:
                 if position.amount != 0:
                     yield of, position
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return what orders and conditional orders do not say of the account, JSON-able."""
+    def wallet_snapshot(self) -> dict[str, Any]:
+        """Return what belongs to no symbol, JSON-able."""
         return {
             "cross_wallet": format(self.cross_wallet, "f"),
             "hedge": self.hedge,
             "updated_ms": self.updated_ms,
-            "symbols": {
-                symbol: {
-                    "leverage": of.leverage,
-                    "isolated": of.isolated,
-                    "positions": [to_json(position) for position in of.positions.values()],
-                }
-                for symbol, of in self.symbols.items()
-            },
         }
 
-    def restore(self, stored: Mapping[str, Any]) -> None:
-        """Take over a `snapshot`; symbols no longer listed are left out."""
+    def symbol_snapshot(self, symbol: str) -> dict[str, Any]:
+        """Return a symbol's configuration and positions, JSON-able; orders are stored apart."""
+        of = self.symbols[symbol]
+        return {
+            "leverage": of.leverage,
+            "isolated": of.isolated,
+            "positions": [to_json(position) for position in of.positions.values()],
+        }
+
+    def restore_wallet(self, stored: Mapping[str, Any]) -> None:
+        """Take over a `wallet_snapshot`; before the symbols."""
         self.cross_wallet = Decimal(stored["cross_wallet"])
         self.set_hedge(hedge=stored["hedge"])
         self.updated_ms = stored["updated_ms"]
-        for symbol, row in stored["symbols"].items():
-            of = self.symbols.get(symbol)
-            if of is None:
-                continue
-            of.leverage, of.isolated = row["leverage"], row["isolated"]
-            for body in row["positions"]:
-                position = from_json(PositionRecord, body)
-                of.positions[position.side] = position
+
+    def restore_symbol(self, symbol: str, stored: Mapping[str, Any]) -> None:
+        """Take over a `symbol_snapshot`."""
+        of = self.symbols[symbol]
+        of.leverage, of.isolated = stored["leverage"], stored["isolated"]
+        for body in stored["positions"]:
+            position = from_json(PositionRecord, body)
+            of.positions[position.side] = position

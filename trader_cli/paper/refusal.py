@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from trader_cli.wire import codes
+
 
 class VenueRefusal(Exception):
     """A request the venue refuses; nothing was changed.
@@ -17,3 +19,10 @@ class VenueRefusal(Exception):
         self.code = code
         self.arguments = arguments
         self.detail = detail
+
+
+def refusal_text(refusal: VenueRefusal) -> str:
+    """Return the words that go with a refusal."""
+    if refusal.detail is not None:
+        return refusal.detail
+    return codes.message(refusal.code, *refusal.arguments)

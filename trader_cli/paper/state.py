@@ -42,7 +42,10 @@ class Window:
 
 @dataclass(slots=True)
 class Changes:
-    """What happened since the last save; records are shared, not copied."""
+    """What happened since the last save; records are shared, not copied.
+
+    `snapshots` replace what was stored under the same name.
+    """
 
     orders: dict[int, OrderRecord] = field(default_factory=dict)
     algos: dict[int, AlgoRecord] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class Changes:
     income: list[IncomeRecord] = field(default_factory=list)
     amendments: list[AmendmentRecord] = field(default_factory=list)
     margin_moves: list[MarginMoveRecord] = field(default_factory=list)
-    account: JsonObject | None = None
+    snapshots: dict[str, JsonObject] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(
@@ -60,16 +63,19 @@ class Changes:
             or self.income
             or self.amendments
             or self.margin_moves
-            or self.account is not None
+            or self.snapshots
         )
 
 
 class State(Protocol):
     """The venue's memory. When `save` returns, its changes outlive the process (not the power)."""
 
-    def save(self, changes: Changes, market: JsonObject | None) -> None: ...
-    def load_account(self) -> JsonObject | None: ...
-    def load_market(self) -> JsonObject | None: ...
+    def save(self, changes: Changes) -> None: ...
+    def snapshots(self) -> dict[str, JsonObject]: ...
+    def last_ids(self) -> dict[str, int]:
+        """Return the largest id of each kind that has any: the fields of `Changes`."""
+        ...
+
     def open_orders(self) -> list[OrderRecord]: ...
     def open_algos(self) -> list[AlgoRecord]: ...
     def order(self, order_id: int) -> OrderRecord | None: ...
@@ -108,10 +114,9 @@ class MemoryState:
         self._income: list[IncomeRecord] = []
         self._amendments: list[AmendmentRecord] = []
         self._margin_moves: list[MarginMoveRecord] = []
-        self._account: JsonObject | None = None
-        self._market: JsonObject | None = None
+        self._snapshots: dict[str, JsonObject] = {}
 
-    def save(self, changes: Changes, market: JsonObject | None) -> None:
+    def save(self, changes: Changes) -> None:
         for order in changes.orders.values():
             self._orders[order.order_id] = order
             self._order_ids[order.symbol, order.client_order_id] = order.order_id
@@ -122,16 +127,21 @@ class MemoryState:
         self._income += changes.income
         self._amendments += changes.amendments
         self._margin_moves += changes.margin_moves
-        if changes.account is not None:
-            self._account = changes.account
-        if market is not None:
-            self._market = market
+        self._snapshots.update(changes.snapshots)
 
-    def load_account(self) -> JsonObject | None:
-        return self._account
+    def snapshots(self) -> dict[str, JsonObject]:
+        return dict(self._snapshots)
 
-    def load_market(self) -> JsonObject | None:
-        return self._market
+    def last_ids(self) -> dict[str, int]:
+        ids = {
+            "orders": max(self._orders, default=0),
+            "algos": max(self._algos, default=0),
+            "trades": self._trades[-1].trade_id if self._trades else 0,
+            "income": self._income[-1].tran_id if self._income else 0,
+            "amendments": self._amendments[-1].amendment_id if self._amendments else 0,
+            "margin_moves": self._margin_moves[-1].move_id if self._margin_moves else 0,
+        }
+        return {kind: last for kind, last in ids.items() if last}
 
     def open_orders(self) -> list[OrderRecord]:
         return [order for order in self._orders.values() if order.status.is_open]

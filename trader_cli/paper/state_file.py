@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from trader_cli.paper.records import (
     AlgoRecord,
@@ -27,8 +27,6 @@ from trader_cli.paper.state import Changes, JsonObject, Window
 
 _Record = TypeVar("_Record")
 
-_ACCOUNT: Final = "account"
-_MARKET: Final = "market"
 _ID_TAIL: Final = "id INTEGER PRIMARY KEY, symbol TEXT, time_ms INTEGER, body TEXT"
 _SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS orders (client_id TEXT, open INTEGER, forced INTEGER, {_ID_TAIL});
@@ -50,15 +48,7 @@ CREATE INDEX IF NOT EXISTS amendments_order ON amendments (order_id);
 CREATE TABLE IF NOT EXISTS margin_moves ({_ID_TAIL});
 CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, body TEXT);
 """
-_TABLES: Final = (
-    "orders",
-    "algos",
-    "trades",
-    "income",
-    "amendments",
-    "margin_moves",
-    "snapshots",
-)
+_ID_TABLES: Final = ("orders", "algos", "trades", "income", "amendments", "margin_moves")
 
 
 class FileState:
@@ -73,7 +63,7 @@ class FileState:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
 
-    def save(self, changes: Changes, market: JsonObject | None) -> None:
+    def save(self, changes: Changes) -> None:
         """Write all changes in one transaction."""
         db = self._db
         db.execute("BEGIN")
@@ -121,16 +111,23 @@ class FileState:
             "INSERT INTO margin_moves VALUES (?, ?, ?, ?)",
             ((r.move_id, r.symbol, r.time_ms, _dump(r)) for r in changes.margin_moves),
         )
-        for name, body in ((_ACCOUNT, changes.account), (_MARKET, market)):
-            if body is not None:
-                db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (name, _text(body)))
+        db.executemany(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?)",
+            ((name, _text(body)) for name, body in changes.snapshots.items()),
+        )
         db.execute("COMMIT")
 
-    def load_account(self) -> JsonObject | None:
-        return self._snapshot(_ACCOUNT)
+    def snapshots(self) -> dict[str, JsonObject]:
+        rows = self._db.execute("SELECT name, body FROM snapshots").fetchall()
+        return {name: json.loads(body) for name, body in rows}
 
-    def load_market(self) -> JsonObject | None:
-        return self._snapshot(_MARKET)
+    def last_ids(self) -> dict[str, int]:
+        ids: dict[str, int] = {}
+        for table in _ID_TABLES:
+            (last,) = self._db.execute(f"SELECT MAX(id) FROM {table}").fetchone()
+            if last is not None:
+                ids[table] = last
+        return ids
 
     def open_orders(self) -> list[OrderRecord]:
         return self._read(OrderRecord, "SELECT body FROM orders WHERE open ORDER BY id")
@@ -189,7 +186,7 @@ class FileState:
     def clear(self) -> None:
         """Forget everything."""
         self._db.execute("BEGIN")
-        for table in _TABLES:
+        for table in (*_ID_TABLES, "snapshots"):
             self._db.execute(f"DELETE FROM {table}")
         self._db.execute("COMMIT")
 
@@ -225,14 +222,6 @@ class FileState:
     def _first(self, kind: type[_Record], query: str, *arguments: object) -> _Record | None:
         rows = self._read(kind, query, *arguments)
         return rows[0] if rows else None
-
-    def _snapshot(self, name: str) -> JsonObject | None:
-        row = self._db.execute("SELECT body FROM snapshots WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            return None
-        body: Any = json.loads(row[0])
-        assert isinstance(body, dict), "written by save"
-        return body
 
 
 def _dump(record: object) -> str:

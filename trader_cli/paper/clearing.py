@@ -1,0 +1,148 @@
+"""What the venue does on its own: funding every eight hours, margin calls and liquidation.
+
+Source: binance-usdm reference §11.5, §13.4, §13.6. How much of a cross account is taken over at
+once is this venue's own rule: the position that needs most margin first, until the rest stands.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.numbers import ZERO
+from trader_cli.paper import events, ledger
+from trader_cli.paper.account import SymbolAccount
+from trader_cli.paper.core import Core
+from trader_cli.paper.order_desk import OrderDesk
+
+FUNDING_INTERVAL_MS: Final = 8 * 3_600_000
+_WARNING_RATIO: Final = Decimal("1.25")
+_WARNING_PAUSE_MS: Final = 3_600_000
+
+
+class Clearing:
+    """Funding and liquidation of one account."""
+
+    def __init__(self, core: Core, orders: OrderDesk, now_ms: int) -> None:
+        self._core = core
+        self._orders = orders
+        self.next_funding_ms = next_funding(now_ms)
+        self._warned_ms: dict[str, int] = {}
+
+    def settle_funding(self) -> None:
+        """Book the funding fees of the time that has come; it becomes the next one."""
+        core = self._core
+        settled_ms = self.next_funding_ms
+        self.next_funding_ms = settled_ms + FUNDING_INTERVAL_MS
+        for of, position in list(core.account.positions()):
+            settled = core.market.funding_settled(of.symbol, settled_ms)
+            amount = ledger.funding_payment(position.amount, settled.mark_price, settled.rate)
+            if amount == 0:
+                continue
+            core.post_income("FUNDING_FEE", amount, settled_ms, symbol=of.symbol)
+            if of.isolated:
+                position.isolated_wallet += amount
+            else:
+                core.account.cross_wallet += amount
+            core.touch(of)
+            changed = [(of, position)] if of.isolated else []
+            core.emit_account("FUNDING_FEE", settled_ms, *changed, change=amount, symbol=of.symbol)
+
+    def check(self, of: SymbolAccount, now_ms: int) -> None:
+        """Warn or liquidate after a symbol's mark has moved."""
+        if of.isolated:
+            for position in of.held():
+                balance = position.isolated_wallet + position.unrealized(of.mark)
+                needed = of.maintenance_of(position)
+                if balance <= needed:
+                    self._liquidate_isolated(of, position, now_ms)
+                elif balance <= needed * _WARNING_RATIO:
+                    self._warn(of, position, now_ms)
+        elif of.maintenance > 0:
+            self._check_cross(now_ms)
+
+    def _check_cross(self, now_ms: int) -> None:
+        account = self._core.account
+        if account.cross_balance > account.maintenance:
+            if account.cross_balance <= account.maintenance * _WARNING_RATIO:
+                self._warn_cross(now_ms)
+            return
+        for of in account.symbols.values():
+            if not of.isolated:
+                self._expire_orders(of, now_ms)
+        while account.maintenance > 0 and account.cross_balance <= account.maintenance:
+            of, position = max(
+                ((of, p) for of, p in account.positions() if not of.isolated),
+                key=lambda pair: pair[0].maintenance_of(pair[1]),
+            )
+            self._take_over(of, position, now_ms)
+        if account.cross_wallet < 0 and account.maintenance == 0:
+            self._clear_deficit(-account.cross_wallet, now_ms, None)
+
+    def _liquidate_isolated(
+        self, of: SymbolAccount, position: ledger.PositionRecord, now_ms: int
+    ) -> None:
+        floor = self._core.account.cross_wallet
+        self._expire_orders(of, now_ms)
+        self._take_over(of, position, now_ms, spared=floor)
+        if self._core.account.cross_wallet < floor:
+            self._clear_deficit(floor - self._core.account.cross_wallet, now_ms, of)
+
+    def _take_over(
+        self,
+        of: SymbolAccount,
+        position: ledger.PositionRecord,
+        now_ms: int,
+        *,
+        spared: Decimal = ZERO,
+    ) -> None:
+        """Close a position at the touch and charge the liquidation fee.
+
+        Args:
+            spared: the part of the cross wallet the fee must not touch.
+        """
+        tick = of.tick
+        price = tick.bid if position.amount > 0 else tick.ask
+        notional = abs(position.amount) * price
+        fee = ledger.commission(notional, of.contract.taker_fee)
+        self._orders.force_close(of, position, price, fee, now_ms)
+        penalty = ledger.to_ledger(notional * of.contract.instrument.liquidation_fee)
+        account = self._core.account
+        penalty = min(penalty, max(ZERO, account.cross_wallet - spared))
+        account.cross_wallet -= penalty
+        self._core.post_income("INSURANCE_CLEAR", -penalty, now_ms, symbol=of.symbol)
+        self._core.touch(of)
+        self._core.emit_account("INSURANCE_CLEAR", now_ms, (of, position))
+
+    def _clear_deficit(self, amount: Decimal, now_ms: int, of: SymbolAccount | None) -> None:
+        """Let the insurance fund pay what a liquidation lost beyond the margin."""
+        core = self._core
+        core.account.cross_wallet += amount
+        core.post_income("INSURANCE_CLEAR", amount, now_ms, symbol="" if of is None else of.symbol)
+        core.emit_account("INSURANCE_CLEAR", now_ms)
+
+    def _expire_orders(self, of: SymbolAccount, now_ms: int) -> None:
+        for order in list(of.orders.values()):
+            self._orders.expire(order, now_ms, liquidated=True)
+
+    def _warn(self, of: SymbolAccount, position: ledger.PositionRecord, now_ms: int) -> None:
+        if self._may_warn(of.symbol + position.side, now_ms):
+            self._core.emit(events.margin_call(None, [(of, position)], now_ms))
+
+    def _warn_cross(self, now_ms: int) -> None:
+        if not self._may_warn("", now_ms):
+            return
+        account = self._core.account
+        positions = [(of, p) for of, p in account.positions() if not of.isolated]
+        self._core.emit(events.margin_call(account.cross_wallet, positions, now_ms))
+
+    def _may_warn(self, key: str, now_ms: int) -> bool:
+        if now_ms - self._warned_ms.get(key, -_WARNING_PAUSE_MS) < _WARNING_PAUSE_MS:
+            return False
+        self._warned_ms[key] = now_ms
+        return True
+
+
+def next_funding(now_ms: int) -> int:
+    """Return the first funding time after `now_ms`: 00, 08 and 16 o'clock UTC."""
+    return now_ms // FUNDING_INTERVAL_MS * FUNDING_INTERVAL_MS + FUNDING_INTERVAL_MS

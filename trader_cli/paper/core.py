@@ -1,0 +1,225 @@
+"""What every desk of the venue shares: the account, the counters, the outbox, the open changes.
+
+Desks (`order_desk`, `algo_desk`, `clearing`) act on it; it decides nothing itself but how a
+movement of money is booked. Must not know parameters or answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.paper import events
+from trader_cli.paper.account import Account, SymbolAccount
+from trader_cli.paper.events import UserEvent
+from trader_cli.paper.instruments import Contract
+from trader_cli.paper.ledger import PositionRecord
+from trader_cli.paper.market import Market
+from trader_cli.paper.records import AlgoRecord, IncomeRecord, OrderRecord
+from trader_cli.paper.state import Changes, State
+
+_WALLET: Final = "wallet"
+_SYMBOL: Final = "symbol/"
+_COUNTERS: Final = "counters"
+_FIRST_IDS: Final = {
+    "orders": 34_000_000_000,
+    "algos": 4_000_000_000_000_000,
+    "trades": 1_000_000_000,
+    "income": 9_000_000_000,
+    "amendments": 0,
+    "margin_moves": 0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueSettings:
+    """What may differ between two paper venues.
+
+    Attributes:
+        initial_balance: USDT of a fresh account.
+        leverage: every symbol's leverage on a fresh account.
+        close_position_expires: True: a closePosition stop or target ends with its position
+            (EXPIRED); False: it stays resting, as users of the real venue report.
+        open_order_limits: False lifts the limits on how many orders may rest (for benchmarks).
+        income_days, order_days: how far back a query without a start looks.
+    """
+
+    initial_balance: Decimal = Decimal(10_000)
+    leverage: int = 20
+    close_position_expires: bool = False
+    open_order_limits: bool = True
+    income_days: int = 7
+    order_days: int = 7
+
+
+class Core:
+    """The venue's working memory.
+
+    Attributes:
+        client_ids: open regular orders by (symbol, client order id).
+        open_algos: conditional orders that have not triggered, by algo id.
+        algo_client_ids: the same by client algo id.
+        triggered: conditional orders whose regular order is open, by that order's id.
+        outbox: user-data events not yet fetched.
+    """
+
+    def __init__(
+        self,
+        contracts: Mapping[str, Contract],
+        market: Market,
+        state: State,
+        settings: VenueSettings,
+    ) -> None:
+        self.contracts = contracts
+        self.market = market
+        self.state = state
+        self.settings = settings
+        self.outbox: list[UserEvent] = []
+        self.changes = Changes()
+        self._ids = dict(_FIRST_IDS)
+        self._touched: set[str] = set()
+        self._wallet_touched = False
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget account and orders; counters go on."""
+        ticks = {symbol: self.market.latest(symbol) for symbol in self.contracts}
+        self.account = Account(self.contracts, ticks, self.settings.leverage)
+        self.client_ids: dict[tuple[str, str], OrderRecord] = {}
+        self.open_algos: dict[int, AlgoRecord] = {}
+        self.algo_client_ids: dict[str, AlgoRecord] = {}
+        self.triggered: dict[int, AlgoRecord] = {}
+        self.changes = Changes()
+        self._touched.clear()
+
+    def next_id(self, kind: str) -> int:
+        """Return a fresh id of a kind of record (a field name of `Changes`)."""
+        self._ids[kind] += 1
+        return self._ids[kind]
+
+    def emit(self, event: UserEvent) -> None:
+        self.outbox.append(event)
+
+    def touch(self, of: SymbolAccount) -> None:
+        """Mark a symbol's positions or configuration, and the wallet, as changed."""
+        self._touched.add(of.symbol)
+        self._wallet_touched = True
+
+    def touch_wallet(self) -> None:
+        self._wallet_touched = True
+
+    def post_income(
+        self,
+        kind: str,
+        amount: Decimal,
+        now_ms: int,
+        *,
+        symbol: str = "",
+        trade_id: int | None = None,
+        info: str | None = None,
+    ) -> None:
+        """Write one row of the income ledger; the caller moves the money.
+
+        Args:
+            amount: USDT with at most eight places, negative = paid; 0 writes nothing.
+        """
+        if amount == 0:
+            return
+        self.account.updated_ms = now_ms
+        self._wallet_touched = True
+        self.changes.income.append(
+            IncomeRecord(
+                tran_id=self.next_id("income"),
+                type=kind,
+                symbol=symbol,
+                amount=amount,
+                info=kind if info is None else info,
+                time_ms=now_ms,
+                trade_id=trade_id,
+            )
+        )
+
+    def emit_account(
+        self,
+        reason: str,
+        now_ms: int,
+        *positions: tuple[SymbolAccount, PositionRecord],
+        change: Decimal = Decimal(0),
+        symbol: str | None = None,
+    ) -> None:
+        """Tell that balances or positions changed."""
+        account = self.account
+        self.emit(
+            events.account_update(
+                reason,
+                now_ms,
+                wallet=account.wallet,
+                cross_wallet=account.cross_wallet,
+                change=change,
+                positions=positions,
+                symbol=symbol,
+            )
+        )
+
+    def flush(self) -> None:
+        """Hand everything that changed to the state; durable when it returns."""
+        snapshots = self.changes.snapshots
+        if self._wallet_touched:
+            snapshots[_WALLET] = self.account.wallet_snapshot()
+            self._wallet_touched = False
+        for symbol in self._touched:
+            snapshots[_SYMBOL + symbol] = self.account.symbol_snapshot(symbol)
+        self._touched.clear()
+        if self.changes:
+            changes, self.changes = self.changes, Changes()
+            self.state.save(changes)
+
+    def keep_counters(self) -> None:
+        """Store the counters themselves, for when the records they count are forgotten."""
+        self.changes.snapshots[_COUNTERS] = dict(self._ids)
+
+    def restore(self) -> bool:
+        """Take over what the state remembers; False if it remembers no account."""
+        stored = self.state.snapshots()
+        for kind, last in {**stored.get(_COUNTERS, {}), **self.state.last_ids()}.items():
+            self._ids[kind] = max(self._ids[kind], last)
+        if _WALLET not in stored:
+            return False
+        self.account.restore_wallet(stored[_WALLET])
+        for name, body in stored.items():
+            symbol = name.removeprefix(_SYMBOL)
+            if name.startswith(_SYMBOL) and symbol in self.account.symbols:
+                self.account.restore_symbol(symbol, body)
+        self._restore_orders()
+        self._restore_algos()
+        for of in self.account.symbols.values():
+            self.account.refresh(of)
+        return True
+
+    def _restore_orders(self) -> None:
+        for order in self.state.open_orders():
+            of = self.account.symbols.get(order.symbol)
+            if of is None:
+                continue
+            of.orders[order.order_id] = order
+            of.book.readd(order)
+            self.client_ids[order.symbol, order.client_order_id] = order
+            if order.only_reduces:
+                of.reducing[order.order_id] = order
+            key = order.position_side, order.side
+            of.resting[key] = of.resting_of(*key) + order.exposure
+
+    def _restore_algos(self) -> None:
+        for algo in self.state.open_algos():
+            of = self.account.symbols.get(algo.symbol)
+            if of is None:
+                continue
+            if algo.order_id is not None:
+                self.triggered[algo.order_id] = algo
+                continue
+            self.open_algos[algo.algo_id] = algo
+            self.algo_client_ids[algo.client_algo_id] = algo
+            of.algos[algo.algo_id] = algo
+            of.triggers.add(algo)

@@ -1,0 +1,604 @@
+"""Regular orders from acceptance to their end: admission, taking, resting, filling, amending.
+
+Decides on `Core`; the rules of a single order are in `rules.py`, who fills when in `matching.py`,
+what a fill does to money in `ledger.py`. Must not know parameters, answers or time's source.
+
+Source: binance-usdm reference §5.2, §6, §11.2, §13.6, §13.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.instrument import round_down_to_step, round_up_to_step
+from trader_cli.domain.numbers import ONE, ZERO
+from trader_cli.domain.terms import (
+    AlgoStatus,
+    ExecutionType,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+from trader_cli.paper import events, ledger, margin, rules
+from trader_cli.paper.account import SymbolAccount
+from trader_cli.paper.core import Core
+from trader_cli.paper.market import MarketTick
+from trader_cli.paper.matching import PriceLevel, walk
+from trader_cli.paper.records import AlgoRecord, AmendmentRecord, OrderRecord, TradeRecord
+from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.paper.rules import POST_ONLY, OrderWish
+
+_BY_SELF_TRADE: Final = 1
+_BY_IOC: Final = 2
+_BY_OTHER_EXIT: Final = 4
+_BY_LIQUIDATION: Final = 5
+_BY_MARKET: Final = 9
+
+
+class OrderDesk:
+    """Everything that can happen to a regular order."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    # -- placing -------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        wish: OrderWish,
+        now_ms: int,
+        algo: AlgoRecord | None = None,
+        *,
+        on_accept: Callable[[AlgoRecord, int, int], None] | None = None,
+    ) -> OrderRecord:
+        """Accept an order and let it meet the market; a refusal leaves no trace.
+
+        Args:
+            algo: the conditional order it comes from.
+            on_accept: told (algo, order id, time) between acceptance and the first event.
+        """
+        of = self._core.account.symbols[wish.symbol]
+        self.admit(of, wish)
+        parts = self._parts(of, wish)
+        order = self._accept(of, wish, now_ms, algo)
+        if algo is not None and on_accept is not None:
+            on_accept(algo, order.order_id, now_ms)
+        opening = events.order_update(order, ExecutionType.NEW, now_ms)
+        if algo is not None or not parts:
+            self._core.emit(opening)
+            opening_left = None
+        else:
+            opening_left = opening
+        taken = of.taken[order.side]
+        parts = self._prevent_self_trade(of, order, parts, now_ms)
+        for price, quantity in parts:
+            taken[price] = taken.get(price, ZERO) + quantity
+            self._fill(of, order, price, quantity, now_ms, maker=False, opening=opening_left)
+            opening_left = None
+        if opening_left is not None:
+            self._core.emit(opening_left)
+        self._settle_rest(of, order, now_ms)
+        return order
+
+    def admit(self, of: SymbolAccount, wish: OrderWish) -> None:
+        """Refuse what the rules, the position or the margin forbid; resolves the wish's blanks."""
+        core, instrument = self._core, of.contract.instrument
+        if not instrument.is_trading:
+            raise VenueRefusal(-4141)
+        if wish.price_match != rules.NO_PRICE_MATCH:
+            wish.price = self._matched_price(of, wish)
+        is_market = wish.type is OrderType.MARKET
+        if not wish.close_position:
+            rules.check_quantity(instrument, wish.quantity, market=is_market)
+        if is_market:
+            self._check_counterparty(of, wish.side)
+        else:
+            rules.check_price(instrument, wish.price)
+            rules.check_band(instrument, wish.side, wish.price, of.mark)
+        if wish.client_id is not None and (wish.symbol, wish.client_id) in core.client_ids:
+            raise VenueRefusal(-4116)
+        if core.settings.open_order_limits and len(of.orders) >= instrument.orders_max:
+            raise VenueRefusal(-2025)
+        if wish.only_reduces:
+            self._check_reduce(of, wish)
+            return
+        rules.check_notional(instrument, of.mark if is_market else wish.price, wish.quantity)
+        self._check_exposure(of, wish)
+
+    def _check_counterparty(self, of: SymbolAccount, side: Side) -> None:
+        instrument, tick = of.contract.instrument, of.tick
+        if side is Side.BUY and tick.ask > of.mark * instrument.percent_up:
+            raise VenueRefusal(-4131)
+        if side is Side.SELL and tick.bid < of.mark * instrument.percent_down:
+            raise VenueRefusal(-4131)
+
+    def _check_reduce(self, of: SymbolAccount, wish: OrderWish) -> None:
+        closable = of.quantity_to_close(wish.position_side, wish.side)
+        if closable == 0:
+            raise VenueRefusal(-2022)
+        if wish.quantity > closable:
+            if wish.position_side is not PositionSide.BOTH:
+                raise VenueRefusal(-2022)
+            wish.quantity = closable
+
+    def _check_exposure(self, of: SymbolAccount, wish: OrderWish) -> None:
+        price = self._cost_price(of, wish)
+        notional = price * wish.quantity
+        held = of.positions.get(wish.position_side)
+        signed = ZERO if held is None else held.amount * of.mark * wish.side.sign
+        total = signed + of.resting_of(wish.position_side, wish.side) + notional
+        if total > margin.notional_max(of.contract.brackets, of.leverage):
+            raise VenueRefusal(-2027)
+        need = of.need_with(wish.position_side, wish.side, notional).total - of.need.total
+        if need <= 0:
+            return
+        if wish.type is OrderType.LIMIT:
+            need += margin.open_loss(wish.quantity * wish.side.sign, wish.price, of.mark)
+        if need > self._core.account.available:
+            raise VenueRefusal(-2019)
+
+    def _cost_price(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
+        if wish.type is OrderType.LIMIT:
+            if wish.side is Side.BUY:
+                return wish.price
+            return margin.short_cost_price(wish.price, of.mark)
+        return of.tick.ask if wish.side is Side.BUY else max(of.tick.bid, of.mark)
+
+    def _matched_price(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
+        opposite = wish.price_match.startswith("OPPONENT")
+        _, _, position = wish.price_match.partition("_")
+        book_side = wish.side if opposite else wish.side.opposite
+        wanted = int(position or "1")
+        for rank, (price, _) in enumerate(self._levels(of, book_side), start=1):
+            if rank == wanted:
+                return price
+        raise VenueRefusal(-5041)
+
+    def _levels(self, of: SymbolAccount, side: Side) -> Iterator[PriceLevel]:
+        return self._core.market.levels(of.symbol, side)
+
+    # -- taking --------------------------------------------------------------------------------
+
+    def _parts(self, of: SymbolAccount, wish: OrderWish) -> list[PriceLevel]:
+        """Return what the order takes at once; refuses post-only that would and FOK that cannot."""
+        tick, side = of.tick, wish.side
+        best = tick.ask if side is Side.BUY else tick.bid
+        worst = self._worst(of, wish)
+        if wish.time_in_force in POST_ONLY:
+            own = of.book.best(side.opposite)
+            if _reaches(side, worst, best) or (own is not None and _reaches(side, worst, own)):
+                raise VenueRefusal(-5022)
+            return []
+        if not _reaches(side, worst, best):
+            if wish.time_in_force is TimeInForce.FOK:
+                raise VenueRefusal(-5021)
+            return []
+        shown = tick.ask_quantity if side is Side.BUY else tick.bid_quantity
+        taken = of.taken[side]
+        if not taken and wish.quantity <= shown:
+            return [(best, wish.quantity)]
+        parts = walk(
+            self._levels(of, side), side=side, quantity=wish.quantity, worst=worst, taken=taken
+        )
+        if wish.time_in_force is TimeInForce.FOK:
+            total = sum((quantity for _, quantity in parts), ZERO)
+            if total < wish.quantity:
+                raise VenueRefusal(-5021)
+        return parts
+
+    def _worst(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
+        if wish.type is OrderType.LIMIT:
+            return wish.price
+        instrument = of.contract.instrument
+        bound = instrument.market_take_bound
+        if wish.side is Side.BUY:
+            return round_down_to_step(of.mark * (ONE + bound), instrument.tick_size)
+        return round_up_to_step(of.mark * (ONE - bound), instrument.tick_size)
+
+    def _prevent_self_trade(
+        self, of: SymbolAccount, order: OrderRecord, parts: list[PriceLevel], now_ms: int
+    ) -> list[PriceLevel]:
+        """Deal with own resting orders the taker would meet; return what it may still take."""
+        mode = order.self_trade_prevention
+        if mode is SelfTradePrevention.NONE or order.time_in_force in POST_ONLY:
+            return parts
+        reach = self._reach(order, parts)
+        expires_maker = mode is not SelfTradePrevention.EXPIRE_TAKER
+        while reach is not None:
+            own = of.book.best(order.side.opposite)
+            if own is None or not _reaches(order.side, reach, own):
+                break
+            if expires_maker:
+                for maker in of.book.orders_at(order.side.opposite, own):
+                    maker.expire_reason = _BY_SELF_TRADE
+                    self._end(of, maker, OrderStatus.EXPIRED_IN_MATCH, now_ms)
+            if mode is not SelfTradePrevention.EXPIRE_MAKER:
+                order.expire_reason = _BY_SELF_TRADE
+                return [
+                    part for part in parts if part[0] != own and _reaches(order.side, own, part[0])
+                ]
+        return parts
+
+    def _reach(self, order: OrderRecord, parts: list[PriceLevel]) -> Decimal | None:
+        """Return the last price the taker gets to, None if it gets nowhere."""
+        left = order.quantity - sum((quantity for _, quantity in parts), ZERO)
+        if left > 0 and order.type is OrderType.LIMIT:
+            return order.price
+        return parts[-1][0] if parts else None
+
+    def _accept(
+        self, of: SymbolAccount, wish: OrderWish, now_ms: int, algo: AlgoRecord | None
+    ) -> OrderRecord:
+        core = self._core
+        order_id = core.next_id("orders")
+        order = OrderRecord(
+            order_id=order_id,
+            symbol=wish.symbol,
+            client_order_id=f"paper_{order_id}" if wish.client_id is None else wish.client_id,
+            side=wish.side,
+            position_side=wish.position_side,
+            type=wish.type,
+            original_type=wish.type,
+            time_in_force=wish.time_in_force,
+            price=wish.price,
+            quantity=wish.quantity,
+            reduce_only=wish.reduce_only,
+            close_position=wish.close_position,
+            self_trade_prevention=wish.self_trade_prevention,
+            price_match=wish.price_match,
+            good_till_ms=wish.good_till_ms,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+        )
+        if algo is not None:
+            order.algo_id = algo.algo_id
+            order.original_type = algo.type
+            order.stop_price = algo.trigger_price
+            order.working_type = algo.working_type
+            order.price_protect = algo.price_protect
+            core.triggered[order_id] = algo
+        of.orders[order_id] = order
+        core.client_ids[order.symbol, order.client_order_id] = order
+        if order.only_reduces:
+            of.reducing[order_id] = order
+        core.changes.orders[order_id] = order
+        return order
+
+    def _settle_rest(self, of: SymbolAccount, order: OrderRecord, now_ms: int) -> None:
+        """Let what was not taken rest, or end it, as its time in force says."""
+        if not order.status.is_open:
+            return
+        if order.expire_reason == _BY_SELF_TRADE:
+            self._end(of, order, OrderStatus.EXPIRED_IN_MATCH, now_ms)
+        elif order.type is OrderType.MARKET:
+            order.expire_reason = _BY_MARKET
+            self._end(of, order, OrderStatus.EXPIRED, now_ms)
+        elif order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+            order.expire_reason = _BY_IOC
+            self._end(of, order, OrderStatus.EXPIRED, now_ms)
+        else:
+            of.book.add(order, of.tick)
+            self._expose(of, order)
+            self._core.account.refresh(of)
+
+    # -- money ---------------------------------------------------------------------------------
+
+    def _expose(self, of: SymbolAccount, order: OrderRecord) -> None:
+        """Bring an order's share of the open-order notional up to date; refresh afterwards."""
+        wanted = ZERO
+        if order.status.is_open and not order.only_reduces and order.type is OrderType.LIMIT:
+            price = order.price
+            if order.side is Side.SELL:
+                price = margin.short_cost_price(price, of.mark)
+            wanted = price * order.remaining
+        if wanted != order.exposure:
+            key = order.position_side, order.side
+            of.resting[key] = of.resting_of(*key) + wanted - order.exposure
+            order.exposure = wanted
+
+    def fill_resting(self, of: SymbolAccount, tick: MarketTick) -> None:
+        """Fill what a tick reaches; the tick is already the symbol's present one."""
+        for order, quantity in of.book.reached(tick, traded=tick.last_quantity > 0):
+            if not order.status.is_open:
+                continue
+            if order.only_reduces:
+                quantity = min(quantity, of.quantity_to_close(order.position_side, order.side))
+            if quantity > 0:
+                self._fill(of, order, order.price, quantity, tick.time_ms, maker=True)
+
+    def _fill(
+        self,
+        of: SymbolAccount,
+        order: OrderRecord,
+        price: Decimal,
+        quantity: Decimal,
+        now_ms: int,
+        *,
+        maker: bool,
+        opening: events.UserEvent | None = None,
+        fee: Decimal | None = None,
+    ) -> None:
+        """Execute a part of an order.
+
+        Args:
+            opening: the order's NEW event where the first fill's notice goes before it.
+            fee: commission in USDT where it is not the contract's, positive = paid.
+        """
+        core, account = self._core, self._core.account
+        position = of.position(order.position_side)
+        effect = ledger.apply_fill(position, order.side, quantity, price)
+        notional = price * quantity
+        if fee is None:
+            rate = of.contract.maker_fee if maker else of.contract.taker_fee
+            fee = ledger.commission(notional, rate)
+        trade = TradeRecord(
+            trade_id=core.next_id("trades"),
+            order_id=order.order_id,
+            symbol=order.symbol,
+            side=order.side,
+            position_side=order.position_side,
+            price=price,
+            quantity=quantity,
+            realized=effect.realized,
+            commission=fee,
+            maker=maker,
+            time_ms=now_ms,
+        )
+        self._pay(of, position, effect, trade)
+        order.executed += quantity
+        order.quote += notional
+        order.updated_ms = now_ms
+        done = order.executed >= order.quantity
+        order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
+        core.changes.orders[order.order_id] = order
+        core.changes.trades.append(trade)
+        core.touch(of)
+        if done:
+            self._forget(of, order)
+        if order.exposure:
+            self._expose(of, order)
+        account.refresh(of)
+        core.emit(events.trade_lite(order, trade))
+        if opening is not None:
+            core.emit(opening)
+        core.emit_account("ORDER", now_ms, (of, position))
+        execution = ExecutionType.CALCULATED if order.forced else ExecutionType.TRADE
+        core.emit(events.order_update(order, execution, now_ms, trade=trade))
+        if done:
+            self._finish_algo(order, now_ms)
+        if effect.closed and of.reducing:
+            self._prune_reducing(of, order.position_side, now_ms)
+
+    def _pay(
+        self,
+        of: SymbolAccount,
+        position: ledger.PositionRecord,
+        effect: ledger.FillEffect,
+        trade: TradeRecord,
+    ) -> None:
+        """Book a fill's profit and fee; in isolated margin also move the position's share."""
+        core, account = self._core, self._core.account
+        position.updated_ms = trade.time_ms
+        if effect.opened:
+            position.fees += trade.commission * effect.opened / trade.quantity
+        for kind, amount in (
+            ("REALIZED_PNL", effect.realized),
+            ("COMMISSION", -trade.commission),
+        ):
+            core.post_income(
+                kind, amount, trade.time_ms, symbol=trade.symbol, trade_id=trade.trade_id
+            )
+        if not of.isolated:
+            account.cross_wallet += effect.realized - trade.commission
+            return
+        account.cross_wallet += ledger.settle_isolated(position, effect) - trade.commission
+        if effect.opened:
+            share = ledger.to_ledger(effect.opened * trade.price / of.leverage)
+            position.isolated_wallet += share
+            account.cross_wallet -= share
+
+    def _prune_reducing(self, of: SymbolAccount, side: PositionSide, now_ms: int) -> None:
+        """End exits that have nothing left to close."""
+        for order in list(of.reducing.values()):
+            if (
+                order.position_side is side
+                and order.status.is_open
+                and of.quantity_to_close(side, order.side) == 0
+            ):
+                order.expire_reason = _BY_OTHER_EXIT
+                self._end(of, order, OrderStatus.EXPIRED, now_ms)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def cancel(self, order: OrderRecord, now_ms: int) -> None:
+        """End an open order at its owner's wish."""
+        self._end(self._core.account.symbols[order.symbol], order, OrderStatus.CANCELED, now_ms)
+
+    def expire(self, order: OrderRecord, now_ms: int, *, liquidated: bool = False) -> None:
+        """End an open order at the venue's wish."""
+        order.expire_reason = _BY_LIQUIDATION if liquidated else 0
+        self._end(self._core.account.symbols[order.symbol], order, OrderStatus.EXPIRED, now_ms)
+
+    def _end(self, of: SymbolAccount, order: OrderRecord, status: OrderStatus, now_ms: int) -> None:
+        order.status = status
+        order.updated_ms = now_ms
+        self._forget(of, order)
+        if order.exposure:
+            self._expose(of, order)
+            self._core.account.refresh(of)
+        self._core.changes.orders[order.order_id] = order
+        execution = (
+            ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED
+        )
+        self._core.emit(events.order_update(order, execution, now_ms))
+        self._finish_algo(order, now_ms)
+
+    def _forget(self, of: SymbolAccount, order: OrderRecord) -> None:
+        of.book.discard(order)
+        of.orders.pop(order.order_id, None)
+        of.reducing.pop(order.order_id, None)
+        self._core.client_ids.pop((order.symbol, order.client_order_id), None)
+
+    def _finish_algo(self, order: OrderRecord, now_ms: int) -> None:
+        algo = self._core.triggered.pop(order.order_id, None)
+        if algo is not None:
+            finish_algo(self._core, algo, order, now_ms)
+
+    # -- amending ------------------------------------------------------------------------------
+
+    def amend(
+        self,
+        order: OrderRecord,
+        *,
+        price: Decimal,
+        quantity: Decimal,
+        now_ms: int,
+        modify_id: int | None = None,
+    ) -> None:
+        """Change a resting order's price and quantity; it goes to the end of its queue.
+
+        Partly filled to `quantity` or more, or post-only and now taking, it is cancelled.
+        """
+        core = self._core
+        of = core.account.symbols[order.symbol]
+        instrument = of.contract.instrument
+        if order.type is not OrderType.LIMIT:
+            raise VenueRefusal(-5025)
+        if order.amendments >= of.contract.max_move_order_limit:
+            raise VenueRefusal(-5026)
+        if price == order.price and quantity == order.quantity:
+            raise VenueRefusal(-5027)
+        rules.check_quantity(instrument, quantity, market=False)
+        rules.check_price(instrument, price)
+        rules.check_band(instrument, order.side, price, of.mark)
+        if quantity <= order.executed:
+            self.cancel(order, now_ms)
+            return
+        wish = _as_wish(order, price, quantity - order.executed)
+        if not order.only_reduces:
+            if price * quantity < instrument.notional_min:
+                raise VenueRefusal(-5029, f"{instrument.notional_min:f}")
+            self._check_amended(of, order, wish)
+        try:
+            parts = self._parts(of, wish)
+        except VenueRefusal:
+            self.cancel(order, now_ms)
+            return
+        self._record_amendment(order, price, quantity, now_ms)
+        of.book.discard(order)
+        order.price, order.quantity, order.updated_ms = price, quantity, now_ms
+        core.changes.orders[order.order_id] = order
+        core.emit(events.order_update(order, ExecutionType.AMENDMENT, now_ms, modify_id=modify_id))
+        for part_price, part in self._prevent_self_trade(of, order, parts, now_ms):
+            taken = of.taken[order.side]
+            taken[part_price] = taken.get(part_price, ZERO) + part
+            self._fill(of, order, part_price, part, now_ms, maker=False)
+        self._settle_rest(of, order, now_ms)
+
+    def _check_amended(self, of: SymbolAccount, order: OrderRecord, wish: OrderWish) -> None:
+        """Check margin as if the order were placed anew, without its own present share."""
+        key = order.position_side, order.side
+        of.resting[key] = of.resting_of(*key) - order.exposure
+        self._core.account.refresh(of)
+        try:
+            self._check_exposure(of, wish)
+        finally:
+            of.resting[key] = of.resting_of(*key) + order.exposure
+            self._core.account.refresh(of)
+
+    def _record_amendment(
+        self, order: OrderRecord, price: Decimal, quantity: Decimal, now_ms: int
+    ) -> None:
+        order.amendments += 1
+        self._core.changes.amendments.append(
+            AmendmentRecord(
+                amendment_id=self._core.next_id("amendments"),
+                order_id=order.order_id,
+                symbol=order.symbol,
+                client_order_id=order.client_order_id,
+                price_before=order.price,
+                price_after=price,
+                quantity_before=order.quantity,
+                quantity_after=quantity,
+                count=order.amendments,
+                time_ms=now_ms,
+            )
+        )
+
+    # -- liquidation ---------------------------------------------------------------------------
+
+    def force_close(
+        self,
+        of: SymbolAccount,
+        position: ledger.PositionRecord,
+        price: Decimal,
+        fee: Decimal,
+        now_ms: int,
+    ) -> OrderRecord:
+        """Take a position over at `price`: the liquidation's own order, filled at once."""
+        core = self._core
+        order_id = core.next_id("orders")
+        side = Side.SELL if position.amount > 0 else Side.BUY
+        order = OrderRecord(
+            order_id=order_id,
+            symbol=of.symbol,
+            client_order_id=f"autoclose-{now_ms}{order_id}",
+            side=side,
+            position_side=position.side,
+            type=OrderType.LIMIT,
+            time_in_force=TimeInForce.IOC,
+            price=price,
+            quantity=abs(position.amount),
+            reduce_only=False,
+            close_position=False,
+            self_trade_prevention=SelfTradePrevention.NONE,
+            price_match=rules.NO_PRICE_MATCH,
+            good_till_ms=0,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            forced=True,
+        )
+        of.orders[order_id] = order
+        core.client_ids[order.symbol, order.client_order_id] = order
+        core.emit(events.order_update(order, ExecutionType.NEW, now_ms))
+        self._fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
+        return order
+
+
+def finish_algo(core: Core, algo: AlgoRecord, order: OrderRecord, now_ms: int) -> None:
+    """Tell that the regular order behind a conditional one ended, filled or not."""
+    algo.status = AlgoStatus.FINISHED
+    algo.updated_ms = now_ms
+    algo.actual_quantity = order.executed
+    algo.actual_price = order.quote / order.executed if order.executed else ZERO
+    core.changes.algos[algo.algo_id] = algo
+    core.emit(events.algo_update(algo, now_ms))
+
+
+def _reaches(side: Side, worst: Decimal, price: Decimal) -> bool:
+    """Return True if a taker of `side` that accepts `worst` accepts `price`."""
+    return worst >= price if side is Side.BUY else worst <= price
+
+
+def _as_wish(order: OrderRecord, price: Decimal, quantity: Decimal) -> OrderWish:
+    return OrderWish(
+        symbol=order.symbol,
+        side=order.side,
+        position_side=order.position_side,
+        type=order.type,
+        time_in_force=order.time_in_force,
+        quantity=quantity,
+        price=price,
+        reduce_only=order.reduce_only,
+        client_id=None,
+        self_trade_prevention=order.self_trade_prevention,
+        price_match=order.price_match,
+        good_till_ms=order.good_till_ms,
+        wants_result=False,
+        close_position=order.close_position,
+    )
