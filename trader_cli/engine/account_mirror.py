@@ -1,0 +1,246 @@
+"""The account as the engine knows it: the last snapshot, carried on by the stream's events.
+
+Pure. One rule merges the two: what is newer by the exchange's own time wins, and an order once
+seen to have ended never rests again. Late, repeated and reordered events change nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.account import Position, SymbolConfig
+from trader_cli.domain.account_events import (
+    AccountUpdated,
+    AlgoUpdated,
+    LeverageChanged,
+    OrderUpdated,
+    PositionChanged,
+    UserEvent,
+)
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.order import AlgoOrder, Order
+from trader_cli.domain.terms import MarginType, PositionSide
+
+_ENDED_KEPT: Final = 4_096
+_TRANSFERS: Final = frozenset(
+    {
+        "DEPOSIT",
+        "WITHDRAW",
+        "WITHDRAW_REJECT",
+        "ADMIN_DEPOSIT",
+        "ADMIN_WITHDRAW",
+        "ASSET_TRANSFER",
+        "MARGIN_TRANSFER",
+        "COIN_SWAP_DEPOSIT",
+        "COIN_SWAP_WITHDRAW",
+    }
+)
+
+PositionKey = tuple[str, PositionSide]
+
+
+class AccountMirror:
+    """Open orders of both worlds, positions, leverages, and what was booked since the snapshot."""
+
+    def __init__(self) -> None:
+        self._orders: dict[tuple[str, int], Order] = {}
+        self._algos: dict[int, AlgoOrder] = {}
+        self._positions: dict[PositionKey, Position] = {}
+        self._leverages: dict[str, int] = {}
+        self._ended: OrderedDict[object, None] = OrderedDict()
+        self._wallet = ZERO
+        self._booked = ZERO
+        self._transferred = ZERO
+        self._fills_seen: OrderedDict[object, None] = OrderedDict()
+        self._accounts_seen: OrderedDict[object, None] = OrderedDict()
+
+    # --- taking in ---------------------------------------------------------------------------
+
+    def load_orders(
+        self,
+        symbols: Iterable[str],
+        orders: Sequence[Order],
+        algos: Sequence[AlgoOrder],
+    ) -> None:
+        """Replace what is known of the open orders of `symbols` by a complete reading."""
+        covered = set(symbols)
+        self._orders = {key: row for key, row in self._orders.items() if key[0] not in covered}
+        self._algos = {key: row for key, row in self._algos.items() if row.symbol not in covered}
+        for order in orders:
+            self._take_order(order)
+        for algo in algos:
+            self._take_algo(algo)
+
+    def load_positions(
+        self, positions: Sequence[Position], configs: Sequence[SymbolConfig], *, asked_ms: int
+    ) -> None:
+        """Replace the positions by a complete reading that was asked for at `asked_ms`.
+
+        `asked_ms` is exchange time; an event younger than that keeps its word.
+        """
+        before = self._positions
+        rows = {(row.symbol, row.position_side): row for row in positions}
+        merged: dict[PositionKey, Position] = {}
+        for key in rows.keys() | before.keys():
+            read, known = rows.get(key), before.get(key)
+            if (
+                known is not None
+                and known.updated_ms > asked_ms
+                and (read is None or known.updated_ms > read.updated_ms)
+            ):
+                merged[key] = known
+            elif read is not None:
+                merged[key] = read
+        self._positions = merged
+        for config in configs:
+            self._leverages[config.symbol] = config.leverage
+
+    def load_wallet(self, wallet: Decimal) -> None:
+        """Begin the derived equity anew from what the exchange says now."""
+        self._wallet = wallet
+        self._booked = ZERO
+
+    def apply(self, event: UserEvent) -> None:
+        """Carry the picture on by one event; events that are no news change nothing."""
+        match event:
+            case OrderUpdated():
+                self._take_order(event.order)
+                self._book_fill(event)
+            case AlgoUpdated():
+                self._take_algo(event.order)
+            case AccountUpdated():
+                for row in event.positions:
+                    self._take_position(row, event.venue_ms)
+                self._book_change(event)
+            case LeverageChanged():
+                self._leverages[event.symbol] = event.leverage
+            case _:
+                pass
+
+    # --- telling -----------------------------------------------------------------------------
+
+    def orders(self, symbol: str | None = None) -> list[Order]:
+        """Return the open regular orders."""
+        return [row for row in self._orders.values() if symbol in (None, row.symbol)]
+
+    def algos(self, symbol: str | None = None) -> list[AlgoOrder]:
+        """Return the open conditional orders."""
+        return [row for row in self._algos.values() if symbol in (None, row.symbol)]
+
+    def positions(self, symbol: str | None = None) -> list[Position]:
+        """Return the positions that are not flat."""
+        return [
+            row
+            for row in self._positions.values()
+            if not row.is_flat and symbol in (None, row.symbol)
+        ]
+
+    @property
+    def leverages(self) -> dict[str, int]:
+        """The leverage in effect by symbol, where known."""
+        return dict(self._leverages)
+
+    def derived_wallet(self) -> Decimal:
+        """Return the snapshot's wallet plus everything booked since."""
+        return self._wallet + self._booked
+
+    def take_transfers(self) -> Decimal:
+        """Return what came in (positive) or went out since the last call."""
+        amount, self._transferred = self._transferred, ZERO
+        return amount
+
+    # --- merging -----------------------------------------------------------------------------
+
+    def _take_order(self, order: Order) -> None:
+        key = (order.symbol, order.order_id)
+        if key in self._ended:
+            return
+        known = self._orders.get(key)
+        if not order.status.is_open:
+            self._orders.pop(key, None)
+            self._end(key)
+        elif known is None or (order.updated_ms, order.filled_quantity) >= (
+            known.updated_ms,
+            known.filled_quantity,
+        ):
+            self._orders[key] = order
+
+    def _take_algo(self, algo: AlgoOrder) -> None:
+        key = ("algo", algo.algo_id)
+        if key in self._ended:
+            return
+        known = self._algos.get(algo.algo_id)
+        if not algo.status.is_open:
+            self._algos.pop(algo.algo_id, None)
+            self._end(key)
+        elif known is None or algo.updated_ms >= known.updated_ms:
+            self._algos[algo.algo_id] = algo
+
+    def _end(self, key: object) -> None:
+        _remember(self._ended, key)
+
+    def _take_position(self, row: PositionChanged, venue_ms: int) -> None:
+        key = (row.symbol, row.position_side)
+        known = self._positions.get(key)
+        if known is not None and known.updated_ms > venue_ms:
+            return
+        if known is None:
+            known = _blank(row, self._leverages.get(row.symbol))
+        self._positions[key] = replace(
+            known,
+            quantity=row.quantity,
+            entry_price=row.entry_price,
+            unrealized_pnl=row.unrealized_pnl,
+            margin_type=row.margin_type,
+            # Where liquidation lies changes with the size; the next reading tells.
+            liquidation_price=known.liquidation_price if row.quantity == known.quantity else None,
+            updated_ms=venue_ms,
+        )
+
+    def _book_fill(self, event: OrderUpdated) -> None:
+        fill = event.fill
+        if fill is None or not _remember(self._fills_seen, (fill.symbol, fill.trade_id)):
+            return
+        self._booked += fill.realized_pnl - fill.commission
+
+    def _book_change(self, event: AccountUpdated) -> None:
+        """Book what is neither profit nor commission of a fill: funding and transfers."""
+        changes = sum((row.change for row in event.balances if row.asset == "USDT"), ZERO)
+        if changes == 0 or not _remember(self._accounts_seen, (event.venue_ms, event.reason)):
+            return
+        self._booked += changes
+        if event.reason in _TRANSFERS:
+            self._transferred += changes
+
+
+def _remember(seen: OrderedDict[object, None], key: object) -> bool:
+    """Keep `key` among the last ones and return True if it was not there."""
+    if key in seen:
+        return False
+    seen[key] = None
+    if len(seen) > _ENDED_KEPT:
+        seen.popitem(last=False)
+    return True
+
+
+def _blank(row: PositionChanged, leverage: int | None) -> Position:
+    return Position(
+        symbol=row.symbol,
+        position_side=row.position_side,
+        quantity=ZERO,
+        entry_price=ZERO,
+        break_even_price=row.entry_price,
+        mark_price=row.entry_price,
+        unrealized_pnl=ZERO,
+        liquidation_price=None,
+        isolated_margin=row.isolated_wallet if row.margin_type is MarginType.ISOLATED else ZERO,
+        initial_margin=ZERO,
+        maintenance_margin=ZERO,
+        leverage=leverage,
+        margin_type=row.margin_type,
+        updated_ms=0,
+    )

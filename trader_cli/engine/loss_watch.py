@@ -1,0 +1,195 @@
+"""Watch what the account is worth, and tell when a loss limit is broken.
+
+Thin around `trading.equity` and the risk module: it reads the account and the income ledger,
+remembers the day's opening and the high-water mark in the journal, and turns a breach that holds
+into a fact. It must not act on one: that is decided in `decide`.
+
+Two sources have to agree for a breach to count at once; where they do not, entries are blocked and
+the breach counts when the account itself shows it in three reads over five seconds.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.clock import Clock
+from trader_cli.domain.account import IncomeRow
+from trader_cli.domain.numbers import to_text
+from trader_cli.engine.account_mirror import AccountMirror
+from trader_cli.engine.facts import LossLimit, LossLimitReached
+from trader_cli.engine.market_board import MarketBoard
+from trader_cli.journal.journal import Journal
+from trader_cli.trading import equity
+from trader_cli.trading.equity import BreachWatch, EquityReading, EquityState
+from trader_cli.trading.ports import Venue
+from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.trading.risk_terms import DayResult, EntryBlock, RiskView
+from trader_cli.trading.risk_view import (
+    EQUITY_ROW,
+    day_result,
+    equity_row,
+    read_equity_state,
+)
+
+_LEDGER_EVERY_MS: Final = 10_000
+"""The income ledger weighs 30: it is read this often, and after every fill."""
+
+
+class LossWatch:
+    """The account's equity, day and drawdown as last read."""
+
+    def __init__(
+        self,
+        client: Venue,
+        *,
+        journal: Journal,
+        mirror: AccountMirror,
+        board: MarketBoard,
+        risk: RiskManager,
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._journal = journal
+        self._mirror = mirror
+        self._board = board
+        self._risk = risk
+        self._clock = clock
+        self._state: EquityState | None = read_equity_state(journal)
+        self._income: list[IncomeRow] = []
+        self._income_ms = 0
+        self._ledger_due = True
+        self._watches: dict[LossLimit, BreachWatch | None] = {}
+        self._told: set[tuple[LossLimit, int]] = set()
+        self.reading: EquityReading | None = None
+        self.day: DayResult | None = None
+        self.wallet = Decimal(0)
+
+    @property
+    def high_water_mark(self) -> Decimal:
+        """Largest agreed equity since the last re-base, 0 before the first reading."""
+        return Decimal(0) if self._state is None else self._state.high_water_mark
+
+    def blocks(self) -> tuple[EntryBlock, ...]:
+        """Return why equity forbids entries at present."""
+        reading = self.reading
+        if reading is None:
+            return (
+                EntryBlock(rule="equity_unknown", message="the account's equity is not read yet"),
+            )
+        if not reading.agrees:
+            derived = "unknown" if reading.derived is None else to_text(round(reading.derived, 4))
+            message = (
+                f"two sources of equity disagree: the account says "
+                f"{to_text(round(reading.account, 4))} USDT, our own sum {derived}"
+            )
+            return (EntryBlock(rule="equity_disagreement", message=message),)
+        return ()
+
+    def ledger_is_due(self) -> None:
+        """Read the income ledger at the next reading: something was booked."""
+        self._ledger_due = True
+
+    def resumed(self) -> None:
+        """A person lifted the halt: the mark may have been re-based, the limits tell anew."""
+        self._state = read_equity_state(self._journal) or self._state
+        self._watches.clear()
+        self._told.clear()
+
+    async def read(self) -> list[LossLimitReached]:
+        """Read the account once and return the limits that are now broken.
+
+        Raises:
+            VenueError: the account could not be read; nothing is concluded from that.
+        """
+        summary = await self._client.get_account_summary()
+        now_ms = self._client.venue_now_ms()
+        if self._ledger_due or now_ms - self._income_ms >= _LEDGER_EVERY_MS:
+            start_ms = equity.day_start_ms(now_ms)
+            self._income = await self._client.get_income(start_ms=start_ms)
+            self._income_ms, self._ledger_due = now_ms, False
+        self.wallet = summary.wallet_balance
+        reading = EquityReading(
+            at_ms=now_ms,
+            account=summary.margin_balance,
+            derived=self._derived(),
+            unrealized=summary.unrealized_pnl,
+        )
+        self.reading = reading
+        self._remember(reading)
+        return self._judge(reading)
+
+    def _derived(self) -> Decimal | None:
+        """Return our own sum of equity, None where a mark price is missing or old."""
+        rows: list[tuple[Decimal, Decimal, Decimal]] = []
+        for position in self._mirror.positions():
+            known = self._board.latest_mark(position.symbol)
+            if known is None or known[1] > self._risk.limits.stale_price_s * 1000:
+                return None
+            rows.append((position.quantity, position.entry_price, known[0].mark_price))
+        return equity.derive_equity(self._mirror.derived_wallet(), (), rows)
+
+    def _remember(self, reading: EquityReading) -> None:
+        before = self._state
+        state = equity.begin(reading) if before is None else before
+        moved = self._mirror.take_transfers()
+        if moved != 0:
+            state = equity.transfer(state, moved)
+        state = equity.observe(state, reading)
+        if state != before:
+            self._journal.record(EQUITY_ROW, equity_row(state))
+        self._state = state
+        self.day = day_result(
+            self._income,
+            equity=reading.account,
+            positions=self._mirror.positions(),
+            state=state,
+            venue_ms=reading.at_ms,
+        )
+
+    def _judge(self, reading: EquityReading) -> list[LossLimitReached]:
+        assert self.day is not None, "remembered just before"
+        view = RiskView(
+            now_ms=reading.at_ms,
+            equity=reading.account,
+            high_water_mark=self.high_water_mark,
+            day=self.day,
+        )
+        found: list[LossLimitReached] = []
+        stop = self._risk.trigger_emergency_stop(reading.account, self.high_water_mark)
+        if self._holds(LossLimit.EMERGENCY, reading, breached=stop is not None):
+            assert stop is not None, "a breach that holds is one now"
+            found.append(
+                LossLimitReached(
+                    limit=LossLimit.EMERGENCY,
+                    message=stop.message,
+                    until_ms=None,
+                    close_positions=True,
+                )
+            )
+        verdict = self._risk.check_daily_loss(view)
+        if self._holds(LossLimit.DAY, reading, breached=verdict.reached):
+            found.append(
+                LossLimitReached(
+                    limit=LossLimit.DAY,
+                    message=(
+                        f"{verdict.rule}: the day's loss {to_text(round(-verdict.pnl, 4))} USDT "
+                        f"has reached the limit {to_text(round(verdict.limit, 4))}"
+                    ),
+                    until_ms=equity.next_day_ms(reading.at_ms),
+                    close_positions=verdict.close_positions,
+                )
+            )
+        return found
+
+    def _holds(self, limit: LossLimit, reading: EquityReading, *, breached: bool) -> bool:
+        """Return True once when a breach counts: agreed on, or seen long enough."""
+        watch = equity.watch_breach(
+            self._watches.get(limit), breached=breached, at_ms=reading.at_ms
+        )
+        self._watches[limit] = watch
+        key = limit, equity.utc_day(reading.at_ms)
+        if watch is None or key in self._told or not (reading.agrees or watch.is_confirmed):
+            return False
+        self._told.add(key)
+        return True
