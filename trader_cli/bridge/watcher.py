@@ -26,7 +26,10 @@ from trader_cli.clock import Clock
 PATTERN: Final = "ai_*_bridge.json"
 
 _TORN_RETRY_S: Final = 0.05
-_TORN_RETRIES: Final = 3
+_TORN_PATIENCE_S: Final = 0.15
+"""A busy writer is done long before this; a file torn for longer is worth a word."""
+
+_RECHECK_S_MIN: Final = 0.02
 _BYTES_MAX: Final = 4_000_000
 _WATCH_STEP_MS: Final = 10
 _WATCH_DEBOUNCE_MS: Final = 20
@@ -60,7 +63,8 @@ class BridgeWatcher:
         self._kernel_events = kernel_events
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
-        self._torn_reads: dict[str, int] = {}
+        self._torn_since: dict[str, float] = {}
+        self._torn_reported: set[str] = set()
         directory.mkdir(parents=True, exist_ok=True)
 
     def stop(self) -> None:
@@ -71,8 +75,8 @@ class BridgeWatcher:
     def read_once(self) -> list[BridgeEvent]:
         """Read every file now and return what is new, unreadable files included."""
         paths = sorted(self._directory.glob(PATTERN))
-        for gone in self._torn_reads.keys() - {path.name for path in paths}:
-            del self._torn_reads[gone]
+        for gone in self._torn_since.keys() - {path.name for path in paths}:
+            self._recovered(gone)
         return [event for path in paths for event in self._read(path)]
 
     async def run(self, put: Callable[[BridgeEvent], Awaitable[None]]) -> None:
@@ -97,23 +101,33 @@ class BridgeWatcher:
             else read_sections(path.name, content, zone=self._zone, now_ms=now_ms)
         )
         if isinstance(read, TornFile):
-            self._torn_reads[path.name] = self._torn_reads.get(path.name, 0) + 1
-            # A busy writer is done long before the last retry; then it is worth a word, once.
-            return [read] if self._torn_reads[path.name] == _TORN_RETRIES + 1 else []
-        self._torn_reads.pop(path.name, None)
+            return self._torn(read, monotonic)
+        self._recovered(path.name)
         return self._memory.observe(read, now_ms=now_ms, monotonic=monotonic)
+
+    def _torn(self, torn: TornFile, monotonic: float) -> list[BridgeEvent]:
+        """Return the file once, when it has been torn for longer than a writer takes."""
+        since = self._torn_since.setdefault(torn.file, monotonic)
+        if torn.file in self._torn_reported or monotonic - since < _TORN_PATIENCE_S:
+            return []
+        self._torn_reported.add(torn.file)
+        return [torn]
+
+    def _recovered(self, name: str) -> None:
+        self._torn_since.pop(name, None)
+        self._torn_reported.discard(name)
 
     async def _pause(self) -> None:
         """Wait for a change, for a second read that is due, or for the next poll."""
         if self._stop.is_set():
             return
         seconds = self._poll_s
-        if any(count <= _TORN_RETRIES for count in self._torn_reads.values()):
+        if self._torn_since.keys() - self._torn_reported:
             seconds = min(seconds, _TORN_RETRY_S)
         now = self._clock.monotonic()
         due = self._memory.recheck_at(now)
         if due is not None:
-            seconds = min(seconds, max(due - now, 0.0) + 0.001)
+            seconds = min(seconds, max(due - now, _RECHECK_S_MIN) + 0.001)
         sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
         waker = asyncio.ensure_future(self._wake.wait())
         try:
