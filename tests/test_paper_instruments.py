@@ -1,0 +1,80 @@
+"""The table of contracts: filters and brackets as the exchange has them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from trader_cli.domain.instrument import check_notional, check_price, check_quantity
+from trader_cli.paper.instruments import CONTRACTS, Contract
+
+every_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda row: row.symbol)
+
+
+def test_the_promised_contracts_are_listed() -> None:
+    assert {"BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "LTCUSDT"} <= CONTRACTS.keys()
+
+
+def test_bitcoin_has_its_filters_of_2026() -> None:
+    rules = CONTRACTS["BTCUSDT"].instrument
+
+    assert (Decimal("0.10"), Decimal("0.001")) == (rules.tick_size, rules.quantity_step)
+    assert Decimal(50) == rules.notional_min
+    assert (Decimal(1000), Decimal(120)) == (rules.quantity_max, rules.market_quantity_max)
+    assert Decimal("0.0125") == rules.liquidation_fee
+
+
+@pytest.mark.parametrize(
+    ("symbol", "steps", "amount"),
+    [
+        ("BTCUSDT", 12, 421_482_000),
+        ("ETHUSDT", 12, 280_507_000),
+        ("SOLUSDT", 10, 66_731_475),
+        ("XRPUSDT", 11, 16_683_735),
+        ("LTCUSDT", 10, 13_345_100),
+        ("BNBUSDT", 10, 25_024_810),
+        ("DOGEUSDT", 10, 33_366_280),
+    ],
+)
+def test_maintenance_amounts_add_up_to_the_recorded_ones(
+    symbol: str, steps: int, amount: int
+) -> None:
+    brackets = CONTRACTS[symbol].brackets
+
+    assert steps == len(brackets)
+    assert Decimal(amount) == brackets[-1].maintenance_amount
+
+
+@every_contract
+def test_brackets_leave_no_gap_and_maintenance_margin_does_not_jump(contract: Contract) -> None:
+    assert contract.brackets[0].notional_floor == 0
+    for lower, upper in zip(contract.brackets, contract.brackets[1:], strict=False):
+        edge = lower.notional_cap
+        assert edge == upper.notional_floor
+        assert lower.leverage_max > upper.leverage_max
+        assert (
+            edge * lower.maintenance_rate - lower.maintenance_amount
+            == edge * upper.maintenance_rate - upper.maintenance_amount
+        )
+
+
+@every_contract
+def test_start_price_and_touch_pass_the_contracts_own_filters(contract: Contract) -> None:
+    rules = contract.instrument
+
+    assert check_price(rules, contract.start_price) is None
+    assert check_quantity(rules, contract.touch_quantity) is None
+    assert check_notional(rules, contract.start_price, contract.touch_quantity) is None
+
+
+@every_contract
+def test_maintenance_rate_is_below_what_the_leverage_leaves(contract: Contract) -> None:
+    for bracket in contract.brackets:
+        assert bracket.maintenance_rate * bracket.leverage_max < 1
+
+
+@every_contract
+def test_a_perpetual_is_its_own_pair(contract: Contract) -> None:
+    assert contract.symbol == contract.pair
+    assert contract.maker_fee < contract.taker_fee
