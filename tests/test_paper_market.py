@@ -292,13 +292,13 @@ class TestJump:
 class TestRestart:
     @given(pause=st.integers(0, 3_000), jump=st.booleans())
     def test_the_walk_goes_on_as_if_nothing_had_happened(self, pause: int, jump: bool) -> None:
-        it = market()
+        it = market(symbol="ETHUSDT")
         it.advance(BIRTH_MS + pause)
         if jump:
             it.jump("ETHUSDT", Decimal(2_000))
 
         state = json.loads(json.dumps(it.snapshot()))
-        again = SyntheticMarket.restore(state)
+        again = SyntheticMarket.restore(state, contracts={"ETHUSDT": CONTRACTS["ETHUSDT"]})
 
         assert it.now_ms == again.now_ms
         assert it.latest("ETHUSDT") == again.latest("ETHUSDT")

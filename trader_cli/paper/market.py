@@ -7,7 +7,7 @@ A market reads no clock: time comes in through `advance`, and only `advance` mov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -169,4 +169,8 @@ class Market(Protocol):
 
     def trade_id_at(self, symbol: str, time_ms: int) -> int:
         """Return the id of the first trade at or after `time_ms`."""
+        ...
+
+    def snapshot(self) -> Mapping[str, object]:
+        """Return what a restart needs, ready for JSON; `kind` says which market it is of."""
         ...
