@@ -9,6 +9,7 @@ Source: binance-usdm reference §7.2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
@@ -93,6 +94,10 @@ class TriggerBook:
             self._trailing.pop(algo.algo_id, None)
         else:
             self._heaps[algo.working_type, algo.rises].discard(algo.algo_id)
+
+    def trailing(self) -> Iterable[AlgoRecord]:
+        """Return the trailing stops."""
+        return self._trailing.values()
 
     def take_due(self, prices: Prices) -> list[AlgoRecord]:
         """Remove and return what `prices` fires, oldest first."""

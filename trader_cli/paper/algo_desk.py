@@ -33,6 +33,8 @@ class AlgoDesk:
     def __init__(self, core: Core, orders: OrderDesk) -> None:
         self._core = core
         self._orders = orders
+        if core.settings.close_position_expires:
+            orders.on_flat = self.expire_closing
 
     def submit(self, wish: AlgoWish, now_ms: int) -> AlgoRecord:
         """Accept a conditional order; a refusal leaves no trace."""
@@ -68,6 +70,8 @@ class AlgoDesk:
         core.open_algos[algo_id] = of.algos[algo_id] = algo
         core.algo_client_ids[algo.client_algo_id] = algo
         of.triggers.add(algo)
+        if algo.good_till_ms:
+            core.add_deadline(algo.good_till_ms, algo.symbol)
         self._announce(algo, now_ms)
         self._activate(of, now_ms)
         return algo
@@ -118,6 +122,7 @@ class AlgoDesk:
         if not of.algos:
             return
         self._activate(of, now_ms)
+        trailing = [(algo, algo.extreme) for algo in of.triggers.trailing()]
         held_back: list[AlgoRecord] = []
         for algo in of.triggers.take_due(of.prices):
             if algo.status is not AlgoStatus.NEW:
@@ -128,6 +133,9 @@ class AlgoDesk:
                 self._fire(of, algo, now_ms)
         for algo in held_back:
             of.triggers.add(algo)
+        for algo, extreme in trailing:
+            if algo.extreme != extreme:
+                self._core.changes.algos[algo.algo_id] = algo
 
     def _activate(self, of: SymbolAccount, now_ms: int) -> None:
         for algo in of.triggers.newly_active(of.prices):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from heapq import heappush
 from typing import Final
 
 from trader_cli.paper import events
@@ -20,6 +21,7 @@ from trader_cli.paper.market import Market
 from trader_cli.paper.records import AlgoRecord, IncomeRecord, OrderRecord
 from trader_cli.paper.state import Changes, State
 
+_TIME: Final = "time"
 _WALLET: Final = "wallet"
 _SYMBOL: Final = "symbol/"
 _COUNTERS: Final = "counters"
@@ -62,6 +64,7 @@ class Core:
         open_algos: conditional orders that have not triggered, by algo id.
         algo_client_ids: the same by client algo id.
         triggered: conditional orders whose regular order is open, by that order's id.
+        deadlines: heap of (time, symbol) at which something of a symbol may end.
         outbox: user-data events not yet fetched.
     """
 
@@ -91,6 +94,7 @@ class Core:
         self.open_algos: dict[int, AlgoRecord] = {}
         self.algo_client_ids: dict[str, AlgoRecord] = {}
         self.triggered: dict[int, AlgoRecord] = {}
+        self.deadlines: list[tuple[int, str]] = []
         self.changes = Changes()
         self._touched.clear()
 
@@ -98,6 +102,10 @@ class Core:
         """Return a fresh id of a kind of record (a field name of `Changes`)."""
         self._ids[kind] += 1
         return self._ids[kind]
+
+    def add_deadline(self, time_ms: int, symbol: str) -> None:
+        """Have the symbol's good-till dates looked at when `time_ms` comes."""
+        heappush(self.deadlines, (time_ms, symbol))
 
     def emit(self, event: UserEvent) -> None:
         self.outbox.append(event)
@@ -173,6 +181,7 @@ class Core:
             snapshots[_SYMBOL + symbol] = self.account.symbol_snapshot(symbol)
         self._touched.clear()
         if self.changes:
+            snapshots[_TIME] = {"now_ms": self.market.now_ms}
             changes, self.changes = self.changes, Changes()
             self.state.save(changes)
 
@@ -187,6 +196,10 @@ class Core:
             self._ids[kind] = max(self._ids[kind], last)
         if _WALLET not in stored:
             return False
+        # What the market told before the last save has had its effect already.
+        self.market.advance(stored[_TIME]["now_ms"])
+        for of in self.account.symbols.values():
+            of.tick = self.market.latest(of.symbol)
         self.account.restore_wallet(stored[_WALLET])
         for name, body in stored.items():
             symbol = name.removeprefix(_SYMBOL)
@@ -210,6 +223,8 @@ class Core:
                 of.reducing[order.order_id] = order
             key = order.position_side, order.side
             of.resting[key] = of.resting_of(*key) + order.exposure
+            if order.good_till_ms:
+                self.add_deadline(order.good_till_ms, order.symbol)
 
     def _restore_algos(self) -> None:
         for algo in self.state.open_algos():
@@ -223,3 +238,5 @@ class Core:
             self.algo_client_ids[algo.client_algo_id] = algo
             of.algos[algo.algo_id] = algo
             of.triggers.add(algo)
+            if algo.good_till_ms:
+                self.add_deadline(algo.good_till_ms, algo.symbol)

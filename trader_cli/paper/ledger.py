@@ -24,6 +24,17 @@ def to_ledger(amount: Decimal) -> Decimal:
     return amount.quantize(_CENT, rounding=ROUND_HALF_EVEN)
 
 
+def decimal_places(value: Decimal) -> int:
+    """Return how many decimals a finite number needs; trailing zeros do not count."""
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int), "parameters and money are finite"
+    if exponent >= 0:
+        return 0
+    shortest = value.normalize().as_tuple().exponent
+    assert isinstance(shortest, int), "as above"
+    return max(0, -shortest)
+
+
 @dataclass(slots=True, kw_only=True)
 class PositionRecord:
     """A symbol's position on one side; `amount` is signed (short negative).

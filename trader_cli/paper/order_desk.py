@@ -41,10 +41,15 @@ _BY_MARKET: Final = 9
 
 
 class OrderDesk:
-    """Everything that can happen to a regular order."""
+    """Everything that can happen to a regular order.
+
+    Attributes:
+        on_flat: told (symbol, position side, time) when a fill leaves no position, if anybody asks.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.on_flat: Callable[[SymbolAccount, PositionSide, int], None] | None = None
 
     # -- placing -------------------------------------------------------------------------------
 
@@ -236,25 +241,7 @@ class OrderDesk:
     ) -> OrderRecord:
         core = self._core
         order_id = core.next_id("orders")
-        order = OrderRecord(
-            order_id=order_id,
-            symbol=wish.symbol,
-            client_order_id=f"paper_{order_id}" if wish.client_id is None else wish.client_id,
-            side=wish.side,
-            position_side=wish.position_side,
-            type=wish.type,
-            original_type=wish.type,
-            time_in_force=wish.time_in_force,
-            price=wish.price,
-            quantity=wish.quantity,
-            reduce_only=wish.reduce_only,
-            close_position=wish.close_position,
-            self_trade_prevention=wish.self_trade_prevention,
-            price_match=wish.price_match,
-            good_till_ms=wish.good_till_ms,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-        )
+        order = record_of(wish, order_id, now_ms)
         if algo is not None:
             order.algo_id = algo.algo_id
             order.original_type = algo.type
@@ -283,6 +270,8 @@ class OrderDesk:
             self._end(of, order, OrderStatus.EXPIRED, now_ms)
         else:
             of.book.add(order, of.tick)
+            if order.good_till_ms:
+                self._core.add_deadline(order.good_till_ms, order.symbol)
             self._expose(of, order)
             self._core.account.refresh(of)
 
@@ -373,6 +362,8 @@ class OrderDesk:
             self._finish_algo(order, now_ms)
         if effect.closed and of.reducing:
             self._prune_reducing(of, order.position_side, now_ms)
+        if self.on_flat is not None and position.amount == 0:
+            self.on_flat(of, order.position_side, now_ms)
 
     def _pay(
         self,
@@ -423,6 +414,12 @@ class OrderDesk:
         """End an open order at the venue's wish."""
         order.expire_reason = _BY_LIQUIDATION if liquidated else 0
         self._end(self._core.account.symbols[order.symbol], order, OrderStatus.EXPIRED, now_ms)
+
+    def expire_due(self, of: SymbolAccount, now_ms: int) -> None:
+        """End orders whose good-till date has passed."""
+        for order in list(of.orders.values()):
+            if order.good_till_ms and order.good_till_ms <= now_ms:
+                self.expire(order, now_ms)
 
     def _end(self, of: SymbolAccount, order: OrderRecord, status: OrderStatus, now_ms: int) -> None:
         order.status = status
@@ -578,6 +575,29 @@ def finish_algo(core: Core, algo: AlgoRecord, order: OrderRecord, now_ms: int) -
     algo.actual_price = order.quote / order.executed if order.executed else ZERO
     core.changes.algos[algo.algo_id] = algo
     core.emit(events.algo_update(algo, now_ms))
+
+
+def record_of(wish: OrderWish, order_id: int, now_ms: int) -> OrderRecord:
+    """Return the record a wish becomes when it is accepted."""
+    return OrderRecord(
+        order_id=order_id,
+        symbol=wish.symbol,
+        client_order_id=f"paper_{order_id}" if wish.client_id is None else wish.client_id,
+        side=wish.side,
+        position_side=wish.position_side,
+        type=wish.type,
+        original_type=wish.type,
+        time_in_force=wish.time_in_force,
+        price=wish.price,
+        quantity=wish.quantity,
+        reduce_only=wish.reduce_only,
+        close_position=wish.close_position,
+        self_trade_prevention=wish.self_trade_prevention,
+        price_match=wish.price_match,
+        good_till_ms=wish.good_till_ms,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )
 
 
 def _reaches(side: Side, worst: Decimal, price: Decimal) -> bool:

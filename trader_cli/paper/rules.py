@@ -23,6 +23,7 @@ from trader_cli.domain.terms import (
     TimeInForce,
     WorkingType,
 )
+from trader_cli.paper.ledger import decimal_places
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
 
@@ -275,7 +276,7 @@ def check_price(instrument: Instrument, price: Decimal) -> None:
     """Refuse a price outside PRICE_FILTER."""
     if price < 0:
         raise VenueRefusal(-4001)
-    if _decimals(price) > instrument.price_precision:
+    if decimal_places(price) > instrument.price_precision:
         raise VenueRefusal(-1111)
     if price < instrument.price_min or price == 0:
         raise VenueRefusal(-4013)
@@ -301,7 +302,7 @@ def check_quantity(instrument: Instrument, quantity: Decimal, *, market: bool) -
     step = instrument.market_quantity_step if market else instrument.quantity_step
     if quantity <= 0:
         raise VenueRefusal(-4003)
-    if _decimals(quantity) > instrument.quantity_precision:
+    if decimal_places(quantity) > instrument.quantity_precision:
         raise VenueRefusal(-1111)
     if quantity < low:
         raise VenueRefusal(-4004)
@@ -327,13 +328,3 @@ def check_notional(instrument: Instrument, price: Decimal, quantity: Decimal) ->
     """Refuse an order under MIN_NOTIONAL; whoever only reduces is not asked."""
     if price * quantity < instrument.notional_min:
         raise VenueRefusal(-4164, to_text(instrument.notional_min))
-
-
-def _decimals(value: Decimal) -> int:
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int), "parameters are finite"
-    if exponent >= 0:
-        return 0
-    exponent = value.normalize().as_tuple().exponent
-    assert isinstance(exponent, int), "as above"
-    return max(0, -exponent)

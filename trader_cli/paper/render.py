@@ -1,0 +1,275 @@
+"""Answers in the wire's shape: orders, conditional orders, trades, income.
+
+Prices are padded to the contract's precision as the venue pads them. Must not know how a record
+came to be. The account's own answers are in `render_account.py`.
+
+Source: binance-usdm reference §6-§8; key sets follow live samples of 2026.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final, cast
+
+from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.numbers import to_text
+from trader_cli.domain.terms import AlgoStatus, OrderStatus, OrderType, Side
+from trader_cli.paper.instruments import Contract
+from trader_cli.paper.ledger import decimal_places, to_ledger
+from trader_cli.paper.records import (
+    AlgoRecord,
+    AmendmentRecord,
+    IncomeRecord,
+    MarginMoveRecord,
+    OrderRecord,
+    TradeRecord,
+)
+from trader_cli.wire.rest import (
+    AlgoCancelled,
+    AlgoHistory,
+    AlgoOpen,
+    AlgoPlaced,
+    IncomeRow,
+    OrderQueried,
+    OrderWritten,
+    UserTrade,
+)
+
+_NOT_REGULAR: Final = (AlgoStatus.NEW, AlgoStatus.CANCELED, AlgoStatus.TRIGGERING)
+
+
+def pad(value: Decimal, places: int) -> str:
+    """Return `value` with at least `places` decimals and no more than eight."""
+    wanted = max(places, min(8, decimal_places(value)))
+    return format(value.quantize(Decimal(1).scaleb(-wanted), rounding=ROUND_HALF_EVEN), "f")
+
+
+def quantity_text(instrument: Instrument, quantity: Decimal) -> str:
+    """Return a quantity with the contract's decimals; nothing is "0"."""
+    return "0" if quantity == 0 else pad(quantity, instrument.quantity_precision)
+
+
+def order_written(
+    contract: Contract, order: OrderRecord, *, as_accepted: bool = False
+) -> OrderWritten:
+    """Return the answer to a write.
+
+    Args:
+        as_accepted: show the order as it was before it met the market (newOrderRespType ACK).
+    """
+    instrument = contract.instrument
+    executed = "0" if as_accepted else quantity_text(instrument, order.executed)
+    return {
+        "orderId": order.order_id,
+        "symbol": order.symbol,
+        "status": OrderStatus.NEW.value if as_accepted else order.status.value,
+        "clientOrderId": order.client_order_id,
+        "price": pad(order.price, instrument.price_precision),
+        "origQty": quantity_text(instrument, order.quantity),
+        "executedQty": executed,
+        "cumQty": executed,
+        "timeInForce": order.time_in_force.value,
+        "type": order.type.value,
+        "reduceOnly": order.reduce_only,
+        "closePosition": order.close_position,
+        "side": order.side.value,
+        "positionSide": order.position_side.value,
+        "stopPrice": pad(order.stop_price, instrument.price_precision),
+        "workingType": order.working_type.value,
+        "priceProtect": order.price_protect,
+        "origType": order.original_type.value,
+        "priceMatch": order.price_match,
+        "selfTradePreventionMode": order.self_trade_prevention.value,
+        "goodTillDate": order.good_till_ms,
+        "updateTime": order.created_ms if as_accepted else order.updated_ms,
+    }
+
+
+def order_queried(contract: Contract, order: OrderRecord) -> OrderQueried:
+    """Return a row of the order queries but allOrders."""
+    instrument = contract.instrument
+    price_places = instrument.price_precision
+    average = order.quote / order.executed if order.executed else order.executed
+    return {
+        "orderId": order.order_id,
+        "symbol": order.symbol,
+        "status": order.status.value,
+        "clientOrderId": order.client_order_id,
+        "price": pad(order.price, price_places),
+        "avgPrice": pad(to_ledger(average), price_places + 1),
+        "origQty": quantity_text(instrument, order.quantity),
+        "executedQty": quantity_text(instrument, order.executed),
+        "cumQuote": "0" if order.quote == 0 else pad(order.quote, price_places + 1),
+        "timeInForce": order.time_in_force.value,
+        "type": order.type.value,
+        "reduceOnly": order.reduce_only,
+        "closePosition": order.close_position,
+        "side": order.side.value,
+        "positionSide": order.position_side.value,
+        "stopPrice": pad(order.stop_price, price_places),
+        "workingType": order.working_type.value,
+        "priceProtect": order.price_protect,
+        "origType": order.original_type.value,
+        "priceMatch": order.price_match,
+        "selfTradePreventionMode": order.self_trade_prevention.value,
+        "goodTillDate": order.good_till_ms,
+        "time": order.created_ms,
+        "updateTime": order.updated_ms,
+    }
+
+
+def order_listed(contract: Contract, order: OrderRecord) -> OrderQueried:
+    """Return a row of allOrders, which carries two keys more."""
+    row = order_queried(contract, order)
+    row["cumBase"] = "0"
+    row["pair"] = contract.pair
+    return row
+
+
+def force_order(contract: Contract, order: OrderRecord) -> dict[str, Any]:
+    """Return a row of forceOrders: an order without the newer keys."""
+    newer = ("priceMatch", "selfTradePreventionMode", "goodTillDate", "priceProtect")
+    row = order_queried(contract, order)
+    return {key: value for key, value in row.items() if key not in newer}
+
+
+def user_trade(contract: Contract, trade: TradeRecord) -> UserTrade:
+    """Return a row of userTrades; a commission paid is positive there."""
+    instrument = contract.instrument
+    quote = trade.price * trade.quantity
+    return {
+        "symbol": trade.symbol,
+        "id": trade.trade_id,
+        "orderId": trade.order_id,
+        "pair": contract.pair,
+        "side": trade.side.value,
+        "price": pad(trade.price, instrument.price_precision),
+        "qty": quantity_text(instrument, trade.quantity),
+        "realizedPnl": to_text(trade.realized),
+        "quoteQty": pad(quote, instrument.price_precision + 1),
+        "commission": to_text(trade.commission),
+        "commissionAsset": instrument.margin_asset,
+        "time": trade.time_ms,
+        "buyer": trade.side is Side.BUY,
+        "maker": trade.maker,
+        "positionSide": trade.position_side.value,
+        "baseQty": "0",
+        "marginAsset": instrument.margin_asset,
+    }
+
+
+def income_row(row: IncomeRecord) -> IncomeRow:
+    """Return a row of income."""
+    return {
+        "symbol": row.symbol,
+        "incomeType": row.type,
+        "income": f"{row.amount:.8f}",
+        "asset": "USDT",
+        "info": row.info,
+        "time": row.time_ms,
+        "tranId": row.tran_id,
+        "tradeId": "" if row.trade_id is None else str(row.trade_id),
+    }
+
+
+def amendment_row(contract: Contract, row: AmendmentRecord) -> dict[str, Any]:
+    """Return a row of orderAmendment."""
+    return {
+        "amendmentId": row.amendment_id,
+        "symbol": row.symbol,
+        "pair": contract.pair,
+        "orderId": row.order_id,
+        "clientOrderId": row.client_order_id,
+        "time": row.time_ms,
+        "amendment": {
+            "price": {"before": to_text(row.price_before), "after": to_text(row.price_after)},
+            "origQty": {
+                "before": to_text(row.quantity_before),
+                "after": to_text(row.quantity_after),
+            },
+            "count": row.count,
+        },
+    }
+
+
+def margin_move_row(row: MarginMoveRecord) -> dict[str, Any]:
+    """Return a row of positionMargin/history."""
+    return {
+        "symbol": row.symbol,
+        "type": row.type,
+        "deltaType": "USER_ADJUST",
+        "amount": to_text(row.amount),
+        "asset": "USDT",
+        "time": row.time_ms,
+        "positionSide": row.position_side.value,
+    }
+
+
+def algo_placed(contract: Contract, algo: AlgoRecord) -> AlgoPlaced:
+    """Return the answer to placing a conditional order."""
+    places = contract.instrument.price_precision
+    row: AlgoPlaced = {
+        "algoId": algo.algo_id,
+        "clientAlgoId": algo.client_algo_id,
+        "algoType": "CONDITIONAL",
+        "orderType": algo.type.value,
+        "symbol": algo.symbol,
+        "side": algo.side.value,
+        "positionSide": algo.position_side.value,
+        "timeInForce": algo.time_in_force.value,
+        "quantity": quantity_text(contract.instrument, algo.quantity),
+        "algoStatus": algo.status.value,
+        "triggerPrice": pad(algo.trigger_price, places),
+        "price": pad(algo.price, places),
+        "icebergQuantity": None,
+        "selfTradePreventionMode": algo.self_trade_prevention.value,
+        "workingType": algo.working_type.value,
+        "priceMatch": algo.price_match,
+        "closePosition": algo.close_position,
+        "priceProtect": algo.price_protect,
+        "reduceOnly": algo.reduce_only,
+        "createTime": algo.created_ms,
+        "updateTime": algo.updated_ms,
+        "triggerTime": algo.triggered_ms,
+        "goodTillDate": algo.good_till_ms,
+    }
+    if algo.type is OrderType.TRAILING_STOP_MARKET:
+        activate = algo.activate_price
+        row["activatePrice"] = "0" if activate is None else pad(activate, places)
+        row["callbackRate"] = "0" if algo.callback_rate is None else to_text(algo.callback_rate)
+    return row
+
+
+def algo_open(contract: Contract, algo: AlgoRecord) -> AlgoOpen:
+    """Return a row of openAlgoOrders."""
+    return {
+        **algo_placed(contract, algo),
+        "actualOrderId": "" if algo.order_id is None else str(algo.order_id),
+        "actualQty": pad(algo.actual_quantity, 1),
+        "isActivated": algo.activated,
+    }
+
+
+def algo_listed(contract: Contract, algo: AlgoRecord) -> AlgoHistory:
+    """Return a row of algoOrder and allAlgoOrders."""
+    row: dict[str, object] = {
+        **algo_placed(contract, algo),
+        "actualOrderId": "" if algo.order_id is None else str(algo.order_id),
+        "actualPrice": pad(to_ledger(algo.actual_price), contract.instrument.price_precision + 1),
+        "tpOrderType": "",
+        "isActivated": algo.activated,
+    }
+    if algo.actual_type is not None and algo.status not in _NOT_REGULAR:
+        row["actualQty"] = quantity_text(contract.instrument, algo.actual_quantity)
+        row["actualType"] = algo.actual_type.value
+    return cast(AlgoHistory, row)
+
+
+def algo_cancelled(algo: AlgoRecord) -> AlgoCancelled:
+    """Return the answer to cancelling a conditional order; its code is text."""
+    return {
+        "algoId": algo.algo_id,
+        "clientAlgoId": algo.client_algo_id,
+        "code": "200",
+        "msg": "success",
+    }
