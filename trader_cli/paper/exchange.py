@@ -8,7 +8,7 @@ clock run the very same exchange. Must not know sockets or threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -54,7 +54,7 @@ class ExchangeSettings:
         initial_balance: USDT after a reset that names none.
     """
 
-    rate_limits: RateLimitSettings = RateLimitSettings()
+    rate_limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     strict_parameters: bool = False
     strict_legacy_streams: bool = False
     initial_balance: Decimal = Decimal(10_000)
@@ -66,6 +66,7 @@ class Exchange:
     Attributes:
         stop_requested: somebody with the key asked the server to end.
         started_ms: when this process's exchange began.
+        facts: what `paper status` shows of the market, e.g. its seed.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Exchange:
         new_key: Callable[[], str],
         started_ms: int,
         settings: ExchangeSettings | None = None,
+        facts: Mapping[str, object] | None = None,
         contracts: Mapping[str, Contract] = CONTRACTS,
     ) -> None:
         self.venue = venue
@@ -84,6 +86,7 @@ class Exchange:
         self.contracts = contracts
         self.settings = settings or ExchangeSettings()
         self.started_ms = started_ms
+        self.facts = dict(facts or {})
         self.limits = RateLimits(self.settings.rate_limits)
         self.listen_keys = ListenKeys(new_key)
         self.subscriptions = Subscriptions(
@@ -137,9 +140,7 @@ class Exchange:
         params = StrictParams(values) if strict else Params(values)
         if route.security is not Security.CONTROL:
             self.limits.charge_weight(request.peer, route.weigh(params), now_ms)
-        authorise(
-            request, params, security=route.security, keys=self._keys, now_ms=now_ms
-        )
+        authorise(request, params, security=route.security, keys=self._keys, now_ms=now_ms)
         if route.writes_orders:
             self.limits.charge_orders(route.orders_10s, route.orders_1m, now_ms)
         self.venue.advance(now_ms)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.wire.rest import RateLimit
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 ORDERS_10S_HEADER: Final = "X-MBX-ORDER-COUNT-10S"
@@ -158,7 +159,7 @@ class RateLimits:
             ORDERS_1M_HEADER: str(self._orders_1m.at(now_ms)),
         }
 
-    def published(self) -> list[dict[str, object]]:
+    def published(self) -> list[RateLimit]:
         """Return `rateLimits` as exchangeInfo lists them."""
         settings = self._settings
         return [
@@ -166,7 +167,7 @@ class RateLimits:
             *self.published_orders(),
         ]
 
-    def published_orders(self) -> list[dict[str, object]]:
+    def published_orders(self) -> list[RateLimit]:
         """Return the account's order limits as `rateLimit/order` lists them."""
         settings = self._settings
         return [
@@ -206,7 +207,7 @@ class MessageRate:
         return len(self._times) <= self._per_second
 
 
-def _row(kind: str, interval: str, number: int, limit: int) -> dict[str, object]:
+def _row(kind: str, interval: str, number: int, limit: int) -> RateLimit:
     return {
         "rateLimitType": kind,
         "interval": interval,

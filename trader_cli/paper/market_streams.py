@@ -10,18 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
-from trader_cli.domain.numbers import to_wire
-from trader_cli.paper.history import Ticker24h, interval_bounds, ticker_24h
+from trader_cli.paper.history import interval_bounds, ticker_24h
 from trader_cli.paper.instruments import Contract
-from trader_cli.paper.market import Candle, Depth, Market, MarketTick
+from trader_cli.paper.market import Depth, Market, MarketTick
+from trader_cli.paper.market_payloads import (
+    Payload,
+    agg_trade,
+    book_ticker,
+    changed_levels,
+    continuous_kline,
+    day_ticker,
+    depth_update,
+    kline,
+    mark_price,
+    mini_ticker,
+    trade,
+)
 from trader_cli.paper.stream_names import StreamKind, StreamName
 
-Payload = Mapping[str, Any]
-
-_USD_M: Final = 1
 _BOOK_LEVELS: Final = 1_000
 
 
@@ -84,17 +92,17 @@ class MarketStreams:
         symbols = self._symbols if stream.symbol is None else [stream.symbol]
         for symbol in symbols:
             for tick in moment.ticks.get(symbol, ()):
-                yield _book_ticker(tick)
+                yield book_ticker(tick)
 
     def _trade(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         for tick in moment.ticks.get(stream.symbol or "", ()):
             if tick.last_quantity > 0:
-                yield _trade(tick)
+                yield trade(tick)
 
     def _agg_trade(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         for tick in moment.ticks.get(stream.symbol or "", ()):
             if tick.last_quantity > 0:
-                yield _agg_trade(tick)
+                yield agg_trade(tick)
 
     def _mark_price(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         assert stream.symbol is not None, "a stream of one symbol"
@@ -104,20 +112,7 @@ class MarketStreams:
         yield [self._mark_of(symbol, moment.now_ms) for symbol in self._symbols]
 
     def _mark_of(self, symbol: str, now_ms: int) -> Payload:
-        tick, funding = self._market.latest(symbol), self._market.funding(symbol)
-        return {
-            "e": "markPriceUpdate",
-            "E": now_ms,
-            "s": symbol,
-            "p": _padded(tick.mark_price),
-            "ap": _padded(tick.mark_price),
-            "i": _padded(tick.index_price),
-            "P": _padded(tick.index_price),
-            "r": to_wire(funding.rate),
-            "T": funding.next_funding_ms,
-            "st": _USD_M,
-            "ps": symbol,
-        }
+        return mark_price(self._market.latest(symbol), self._market.funding(symbol), now_ms)
 
     def _partial_depth(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         assert stream.symbol is not None, "a stream of one symbol"
@@ -126,9 +121,8 @@ class MarketStreams:
         before, pace.book = pace.book, book
         if before is not None and before.update_id == book.update_id:
             return
-        first = book.update_id if before is None else before.update_id + 1
-        previous = first - 1 if before is None else before.update_id
-        yield _depth_update(book, moment.now_ms, first, previous, book.bids, book.asks)
+        previous = book.update_id - 1 if before is None else before.update_id
+        yield depth_update(book, previous, moment.now_ms, book.bids, book.asks)
 
     def _depth(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         """Tell what changed since this stream last spoke.
@@ -145,17 +139,18 @@ class MarketStreams:
         before, pace.book = pace.book, book
         if before is None or before.update_id == book.update_id:
             return
-        yield _depth_update(
+        yield depth_update(
             book,
-            moment.now_ms,
-            before.update_id + 1,
             before.update_id,
-            _changed(before.bids, book.bids),
-            _changed(before.asks, book.asks),
+            moment.now_ms,
+            changed_levels(before.bids, book.bids),
+            changed_levels(before.asks, book.asks),
         )
 
     def _kline(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         assert stream.symbol is not None, "a stream of one symbol"
+        continuous = stream.kind is StreamKind.CONTINUOUS_KLINE
+        render = continuous_kline if continuous else kline
         now_ms = moment.now_ms
         open_ms, close_ms = interval_bounds(stream.interval, now_ms)
         before_ms = self._paces[stream.text].before_ms
@@ -163,24 +158,24 @@ class MarketStreams:
             before_open, before_close = interval_bounds(stream.interval, open_ms - 1)
             closed = self._market.candle(stream.symbol, before_open, before_close)
             if closed is not None:
-                yield _kline(stream, closed, now_ms, closed=True)
+                yield render(closed, stream.interval, now_ms, closed=True)
         candle = self._market.candle(stream.symbol, open_ms, close_ms)
         if candle is not None:
-            yield _kline(stream, candle, now_ms, closed=False)
+            yield render(candle, stream.interval, now_ms, closed=False)
 
     def _ticker(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         assert stream.symbol is not None, "a stream of one symbol"
-        yield _ticker(ticker_24h(self._market, stream.symbol), moment.now_ms)
+        yield day_ticker(ticker_24h(self._market, stream.symbol), moment.now_ms)
 
     def _mini_ticker(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
         assert stream.symbol is not None, "a stream of one symbol"
-        yield _mini_ticker(ticker_24h(self._market, stream.symbol), moment.now_ms)
+        yield mini_ticker(ticker_24h(self._market, stream.symbol), moment.now_ms)
 
     def _all_tickers(self, _stream: StreamName, moment: _Moment) -> Iterator[Any]:
-        yield [_ticker(ticker_24h(self._market, one), moment.now_ms) for one in self._symbols]
+        yield [day_ticker(ticker_24h(self._market, one), moment.now_ms) for one in self._symbols]
 
     def _all_mini_tickers(self, _stream: StreamName, moment: _Moment) -> Iterator[Any]:
-        yield [_mini_ticker(ticker_24h(self._market, one), moment.now_ms) for one in self._symbols]
+        yield [mini_ticker(ticker_24h(self._market, one), moment.now_ms) for one in self._symbols]
 
     def _silent(self, _stream: StreamName, _moment: _Moment) -> Iterator[Payload]:
         """Nobody else's positions are liquidated here."""
@@ -213,125 +208,3 @@ def _by_symbol(ticks: Iterable[MarketTick]) -> dict[str, list[MarketTick]]:
     for tick in ticks:
         found.setdefault(tick.symbol, []).append(tick)
     return found
-
-
-def _padded(price: Decimal) -> str:
-    """Render an index or mark price with the eight decimals these streams show."""
-    return f"{price:.8f}"
-
-
-def _rows(levels: Iterable[tuple[Decimal, Decimal]]) -> list[list[str]]:
-    return [[to_wire(price), to_wire(quantity)] for price, quantity in levels]
-
-
-def _changed(
-    before: Iterable[tuple[Decimal, Decimal]], after: Iterable[tuple[Decimal, Decimal]]
-) -> list[tuple[Decimal, Decimal]]:
-    """Return levels that are new or differ, and quantity 0 for those that are gone."""
-    old, new = dict(before), dict(after)
-    changed = [(price, size) for price, size in new.items() if old.get(price) != size]
-    return changed + [(price, Decimal(0)) for price in old.keys() - new.keys()]
-
-
-def _book_ticker(tick: MarketTick) -> Payload:
-    return {
-        "e": "bookTicker",
-        "u": tick.update_id,
-        "s": tick.symbol,
-        "b": to_wire(tick.bid),
-        "B": to_wire(tick.bid_quantity),
-        "a": to_wire(tick.ask),
-        "A": to_wire(tick.ask_quantity),
-        "T": tick.time_ms,
-        "E": tick.time_ms,
-        "st": _USD_M,
-        "ps": tick.symbol,
-    }
-
-
-def _trade(tick: MarketTick) -> Payload:
-    return {
-        "e": "trade",
-        "E": tick.time_ms,
-        "T": tick.time_ms,
-        "s": tick.symbol,
-        "t": tick.trade_id,
-        "p": to_wire(tick.last_price),
-        "q": to_wire(tick.last_quantity),
-        "X": "MARKET",
-        "m": tick.buyer_is_maker,
-    }
-
-
-def _agg_trade(tick: MarketTick) -> Payload:
-    quantity = to_wire(tick.last_quantity)
-    return {
-        "e": "aggTrade",
-        "E": tick.time_ms,
-        "s": tick.symbol,
-        "a": tick.trade_id,
-        "p": to_wire(tick.last_price),
-        "q": quantity,
-        "nq": quantity,
-        "f": tick.trade_id,
-        "l": tick.trade_id,
-        "T": tick.time_ms,
-        "m": tick.buyer_is_maker,
-        "st": _USD_M,
-        "ps": tick.symbol,
-    }
-
-
-def _depth_update(
-    book: Depth,
-    now_ms: int,
-    first: int,
-    previous: int,
-    bids: Iterable[tuple[Decimal, Decimal]],
-    asks: Iterable[tuple[Decimal, Decimal]],
-) -> Payload:
-    return {
-        "e": "depthUpdate",
-        "E": now_ms,
-        "T": book.time_ms,
-        "s": book.symbol,
-        "U": first,
-        "u": book.update_id,
-        "pu": previous,
-        "b": _rows(bids),
-        "a": _rows(asks),
-        "st": _USD_M,
-        "ps": book.symbol,
-    }
-
-
-def _kline(stream: StreamName, candle: Candle, now_ms: int, *, closed: bool) -> Payload:
-    inner = {
-        "t": candle.open_ms,
-        "T": candle.close_ms,
-        "i": stream.interval,
-        "f": candle.first_trade_id,
-        "L": candle.first_trade_id + max(0, candle.trades - 1),
-        "o": to_wire(candle.open),
-        "c": to_wire(candle.close),
-        "h": to_wire(candle.high),
-        "l": to_wire(candle.low),
-        "v": to_wire(candle.volume),
-        "n": candle.trades,
-        "x": closed,
-        "q": to_wire(candle.quote_volume),
-        "V": to_wire(candle.taker_buy_volume),
-        "Q": to_wire(candle.taker_buy_quote_volume),
-        "B": "0",
-    }
-    if stream.kind is StreamKind.CONTINUOUS_KLINE:
-        head = {"ps": candle.symbol, "ct": "PERPETUAL"}
-        return {"e": "continuous_kline", "E": now_ms, **head, "k": inner}
-    return {
-        "e": "kline",
-        "E": now_ms,
-        "s": candle.symbol,
-        "k": {"t": candle.open_ms, "T": candle.close_ms, "s": candle.symbol} | inner,
-        "st": _USD_M,
-        "ps": candle.symbol,
-    }

@@ -165,17 +165,11 @@ ORDER_ROUTES: Final = (
     _signed("DELETE", "/fapi/v1/order", _venue(Venue.cancel_order)),
     _signed("GET", "/fapi/v1/order", _venue(Venue.query_order)),
     _signed("POST", "/fapi/v1/order/test", _venue(Venue.test_order)),
-    _signed(
-        "POST", "/fapi/v1/batchOrders", _batch_of(Venue.place_order), weight=5, orders=_BATCH
-    ),
-    _signed(
-        "PUT", "/fapi/v1/batchOrders", _batch_of(Venue.modify_order), weight=5, orders=_BATCH
-    ),
+    _signed("POST", "/fapi/v1/batchOrders", _batch_of(Venue.place_order), weight=5, orders=_BATCH),
+    _signed("PUT", "/fapi/v1/batchOrders", _batch_of(Venue.modify_order), weight=5, orders=_BATCH),
     _signed("DELETE", "/fapi/v1/batchOrders", _cancel_batch),
     _signed("DELETE", "/fapi/v1/allOpenOrders", _venue(Venue.cancel_all)),
-    _signed(
-        "POST", "/fapi/v1/countdownCancelAll", _venue(Venue.countdown_cancel_all), weight=10
-    ),
+    _signed("POST", "/fapi/v1/countdownCancelAll", _venue(Venue.countdown_cancel_all), weight=10),
     _signed("GET", "/fapi/v1/openOrder", _venue(Venue.query_open_order)),
     _signed("GET", "/fapi/v1/openOrders", _venue(Venue.open_orders), weight=by_symbol(1, 40)),
     _signed("GET", "/fapi/v1/allOrders", _venue(Venue.all_orders), weight=5),

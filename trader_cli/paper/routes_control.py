@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from trader_cli.domain.numbers import to_wire
+from trader_cli.errors import UsageError
 from trader_cli.paper.auth import Security
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def _status(exchange: Exchange, _params: Params, now_ms: int) -> object:
     return {
         **exchange.venue.settings_summary(),
+        **exchange.facts,
         "pid": os.getpid(),
         "symbols": list(exchange.market.symbols),
         "rate_limits": exchange.settings.rate_limits.enabled,
@@ -50,7 +52,10 @@ def _jump(exchange: Exchange, params: Params, now_ms: int) -> object:
         raise VenueRefusal(-1102, "price")
     if new_price <= 0:
         raise VenueRefusal(-4001)
-    exchange.venue.jump(symbol, new_price, now_ms)
+    try:
+        exchange.venue.jump(symbol, new_price, now_ms)
+    except UsageError as error:
+        raise VenueRefusal(-1130, detail=error.message) from error
     return _price(exchange, params, now_ms)
 
 
@@ -71,9 +76,7 @@ def _stop(exchange: Exchange, _params: Params, now_ms: int) -> object:
 
 
 def _row(method: str, path: str, handler: Handler) -> Route:
-    return Route(
-        method=method, path=path, security=Security.CONTROL, handler=handler, weight=0
-    )
+    return Route(method=method, path=path, security=Security.CONTROL, handler=handler, weight=0)
 
 
 CONTROL_ROUTES: Final = (

@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Final
 from trader_cli.domain.numbers import to_wire
 from trader_cli.paper.auth import Security
 from trader_cli.paper.exchange_info import exchange_info
-from trader_cli.paper.market import Candle, MarketTick
+from trader_cli.paper.history import (
+    INTERVALS,
+    agg_trades,
+    funding_history,
+    klines,
+    ticker_24h,
+)
+from trader_cli.paper.market import Candle, FundingSettled, MarketTick
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Handler, Route, WeightRule, by_limit, by_symbol
-from trader_cli.paper.stream_names import INTERVALS
+from trader_cli.wire.rest import KlineRow
 
 if TYPE_CHECKING:
     from trader_cli.paper.exchange import Exchange
@@ -29,7 +36,7 @@ _TRADES_DEFAULT, _TRADES_MAX = 500, 1_000
 _KLINES_DEFAULT, _KLINES_MAX = 500, 1_500
 _FUNDING_DEFAULT, _FUNDING_MAX = 100, 1_000
 _HOUR_MS: Final = 3_600_000
-_FUNDING_INTERVAL_MS: Final = 8 * _HOUR_MS
+_FUNDING_INTERVAL_HOURS: Final = 8
 _FUNDING_CAP: Final = "0.003"
 
 _SymbolRow = Callable[["Exchange", str, int], dict[str, object]]
@@ -65,30 +72,88 @@ def _depth(exchange: Exchange, params: Params, now_ms: int) -> object:
 
 def _trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
     symbol = _symbol(exchange, params)
-    limit = _limit(params, _TRADES_DEFAULT, _TRADES_MAX)
-    first = params.integer("fromId")
-    if first is None:
-        first = exchange.market.latest(symbol).trade_id - limit + 1
-    return [_trade(tick) for tick in _ticks(exchange, symbol, first, limit)]
+    ticks = agg_trades(
+        exchange.market,
+        symbol,
+        from_id=params.integer("fromId"),
+        limit=_limit(params, _TRADES_DEFAULT, _TRADES_MAX),
+    )
+    return [_trade(tick) for tick in ticks if tick.last_quantity > 0]
 
 
 def _agg_trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
     symbol = _symbol(exchange, params)
-    limit = _limit(params, _TRADES_DEFAULT, _TRADES_MAX)
-    market = exchange.market
-    first, start_ms, end_ms = (params.integer(name) for name in ("fromId", "startTime", "endTime"))
+    start_ms, end_ms = _window(params)
     if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
-        raise VenueRefusal(-4165, detail="Maximum time interval is 1 hour.")
-    if first is None:
-        newest = market.latest(symbol).trade_id
-        if start_ms is not None:
-            first = market.trade_id_at(symbol, start_ms)
-        elif end_ms is not None:
-            first = market.trade_id_at(symbol, end_ms + 1) - limit
-        else:
-            first = newest - limit + 1
-    ticks = _ticks(exchange, symbol, first, limit)
-    return [_agg_trade(tick) for tick in ticks if end_ms is None or tick.time_ms <= end_ms]
+        raise VenueRefusal(-1127, detail="Lookup interval is too big.")
+    ticks = agg_trades(
+        exchange.market,
+        symbol,
+        from_id=params.integer("fromId"),
+        start_ms=start_ms,
+        end_ms=end_ms,
+        limit=_limit(params, _TRADES_DEFAULT, _TRADES_MAX),
+    )
+    return [_agg_trade(tick) for tick in ticks if tick.last_quantity > 0]
+
+
+def _klines(name: str, *, prices_only: bool = False) -> Handler:
+    """Answer candles of the contract named by parameter `name`.
+
+    Mark and index price candles are those of the contract without volumes: mark and index
+    follow the contract closely here and have no trades of their own.
+    """
+
+    def handle(exchange: Exchange, params: Params, _now_ms: int) -> object:
+        symbol = _symbol(exchange, params, name)
+        interval = params.needed("interval")
+        if interval not in INTERVALS:
+            raise VenueRefusal(-1120)
+        start_ms, end_ms = _window(params)
+        candles = klines(
+            exchange.market,
+            symbol,
+            interval,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=_limit(params, _KLINES_DEFAULT, _KLINES_MAX),
+        )
+        return [_kline_row(candle, prices_only=prices_only) for candle in candles]
+
+    return handle
+
+
+def _kline_row(candle: Candle, *, prices_only: bool) -> KlineRow:
+    prices = [to_wire(one) for one in (candle.open, candle.high, candle.low, candle.close)]
+    head: KlineRow = [candle.open_ms, *prices]
+    trades = candle.trades
+    if prices_only:
+        return [*head, "0", candle.close_ms, "0", trades, "0", "0", "0"]
+    quote, taker = to_wire(candle.quote_volume), to_wire(candle.taker_buy_volume)
+    taker_quote = to_wire(candle.taker_buy_quote_volume)
+    return [*head, to_wire(candle.volume), candle.close_ms, quote, trades, taker, taker_quote, "0"]
+
+
+def _ticker_day(exchange: Exchange, symbol: str, _now_ms: int) -> dict[str, object]:
+    day = ticker_24h(exchange.market, symbol)
+    return {
+        "symbol": symbol,
+        "priceChange": to_wire(day.price_change),
+        "priceChangePercent": to_wire(day.price_change_percent),
+        "weightedAvgPrice": to_wire(day.weighted_average_price),
+        "lastPrice": to_wire(day.last_price),
+        "lastQty": to_wire(day.last_quantity),
+        "openPrice": to_wire(day.open_price),
+        "highPrice": to_wire(day.high_price),
+        "lowPrice": to_wire(day.low_price),
+        "volume": to_wire(day.volume),
+        "quoteVolume": to_wire(day.quote_volume),
+        "openTime": day.open_ms,
+        "closeTime": day.close_ms,
+        "firstId": day.first_trade_id,
+        "lastId": day.last_trade_id,
+        "count": day.trades,
+    }
 
 
 def _book_ticker(exchange: Exchange, symbol: str, _now_ms: int) -> dict[str, object]:
@@ -132,32 +197,26 @@ def _open_interest(exchange: Exchange, params: Params, now_ms: int) -> object:
     return {"symbol": symbol, "openInterest": to_wire(interest), "time": now_ms}
 
 
-def _funding_rate(exchange: Exchange, params: Params, now_ms: int) -> object:
+def _funding_rate(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    """Answer settlements, oldest first; without a symbol those of all contracts, by time."""
     limit = _limit(params, _FUNDING_DEFAULT, _FUNDING_MAX)
-    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
+    start_ms, end_ms = _window(params)
     symbols = [_symbol(exchange, params)] if params.has("symbol") else _symbols(exchange)
-    last_ms = min(now_ms if end_ms is None else end_ms, now_ms)
-    last_ms -= last_ms % _FUNDING_INTERVAL_MS
-    if start_ms is None:
-        first_ms = last_ms - (limit // len(symbols) - 1) * _FUNDING_INTERVAL_MS
-    else:
-        first_ms = -(-start_ms // _FUNDING_INTERVAL_MS) * _FUNDING_INTERVAL_MS
-    first_ms = max(first_ms, min(exchange.contracts[symbol].onboard_ms for symbol in symbols))
-    first_ms += -first_ms % _FUNDING_INTERVAL_MS
-    rows: list[dict[str, object]] = []
-    for funding_ms in range(first_ms, last_ms + 1, _FUNDING_INTERVAL_MS):
-        for symbol in symbols:
-            if len(rows) == limit:
-                return rows
-            if funding_ms >= exchange.contracts[symbol].onboard_ms:
-                rows.append(_funding_row(exchange, symbol, funding_ms))
-    return rows
+    found = [
+        settled
+        for symbol in symbols
+        for settled in funding_history(
+            exchange.market, symbol, start_ms=start_ms, end_ms=end_ms, limit=limit
+        )
+    ]
+    found.sort(key=lambda settled: settled.time_ms)
+    chosen = found[-limit:] if start_ms is None else found[:limit]
+    return [_funding_row(settled) for settled in chosen]
 
 
-def _funding_row(exchange: Exchange, symbol: str, funding_ms: int) -> dict[str, object]:
-    settled = exchange.market.funding_settled(symbol, funding_ms)
+def _funding_row(settled: FundingSettled) -> dict[str, object]:
     return {
-        "symbol": symbol,
+        "symbol": settled.symbol,
         "fundingRate": f"{settled.rate:.8f}",
         "fundingTime": settled.time_ms,
         "markPrice": f"{settled.mark_price:.8f}",
@@ -171,7 +230,7 @@ def _funding_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
             "symbol": symbol,
             "adjustedFundingRateCap": _FUNDING_CAP,
             "adjustedFundingRateFloor": f"-{_FUNDING_CAP}",
-            "fundingIntervalHours": _FUNDING_INTERVAL_MS // _HOUR_MS,
+            "fundingIntervalHours": _FUNDING_INTERVAL_HOURS,
             "disclaimer": False,
             "updateTime": now_ms,
         }
@@ -223,10 +282,12 @@ def _limit(params: Params, default: int, most: int) -> int:
     return min(limit, most)
 
 
-def _ticks(exchange: Exchange, symbol: str, first: int, limit: int) -> list[MarketTick]:
-    """Return up to `limit` trades from id `first` on, ascending, as far as they happened."""
-    found = (exchange.market.tick_at(symbol, number) for number in range(first, first + limit))
-    return [tick for tick in found if tick is not None and tick.last_quantity > 0]
+def _window(params: Params) -> tuple[int | None, int | None]:
+    """Return startTime and endTime; -1023 if they are the wrong way round."""
+    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        raise VenueRefusal(-1023)
+    return start_ms, end_ms
 
 
 def _trade(tick: MarketTick) -> dict[str, object]:
@@ -259,9 +320,7 @@ def _cents(value: Decimal) -> Decimal:
 
 
 def _open(path: str, handler: Handler, weight: int | WeightRule = 1) -> Route:
-    return Route(
-        method="GET", path=path, security=Security.OPEN, handler=handler, weight=weight
-    )
+    return Route(method="GET", path=path, security=Security.OPEN, handler=handler, weight=weight)
 
 
 _DEPTH_WEIGHT: Final = by_limit(_DEPTH_DEFAULT, (50, 2), (100, 5), (500, 10), (1_000, 20))

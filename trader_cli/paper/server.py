@@ -103,9 +103,7 @@ class PaperServer:
     async def _read(self, socket_: web.WebSocketResponse, connection: Connection) -> None:
         async for message in socket_:
             if message.type is WSMsgType.TEXT:
-                self._exchange.subscriptions.receive(
-                    connection, message.data, self._clock.now_ms()
-                )
+                self._exchange.subscriptions.receive(connection, message.data, self._clock.now_ms())
 
 
 class _SocketSink:

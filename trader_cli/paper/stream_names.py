@@ -16,6 +16,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from trader_cli.paper.history import INTERVALS
+
 
 @unique
 class Room(Enum):
@@ -57,11 +59,6 @@ _PUBLIC: Final = frozenset(
     }
 )
 _ALSO_MARKET: Final = frozenset({StreamKind.TRADE})
-
-INTERVALS: Final = (
-    *("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h"),
-    *("1d", "3d", "1w", "1M"),
-)
 
 _WHOLE_MARKET: Final[Mapping[str, tuple[StreamKind, int]]] = MappingProxyType(
     {
