@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 
 FILE = Path("ai_dragon_bridge.json")
@@ -38,7 +39,7 @@ def main():
             # The file is read after the model has answered: reading it before would put back
             # what others wrote in the seconds between.
             decision = understand(ask(describe_market(load(FILE).get("dragon_to_ai") or {})))
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
             print(f"no decision this time: {error}", file=sys.stderr)
         else:
             document = load(FILE)
@@ -79,6 +80,8 @@ def ask(market):
 
 def understand(text):
     """Return the decision in Dragon's form; ValueError if the answer is not one."""
+    if not isinstance(text, str):
+        raise ValueError("the model answered without a text")
     begin, end = text.find("{"), text.rfind("}")
     if begin < 0 or end < begin:
         raise ValueError("the model answered without a JSON object")

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 
 FILE = Path("ai_wolf_bridge.json")
@@ -43,7 +44,7 @@ def main():
     while True:
         try:
             price, change_pct = look_at_market()
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
             print(f"no market data, no decision: {error}", file=sys.stderr)
         else:
             # Read after the market, written at once: what others write in between would be lost.
