@@ -231,7 +231,7 @@ def parse_sections(raw: Mapping[str, Any], *, path: Path, problems: list[Problem
 
 def _env_of(raw: Mapping[str, Any]) -> str | None:
     name = raw.get("env")
-    return name if name in set(Environment) else None
+    return name if isinstance(name, str) and name in {*Environment} else None
 
 
 def _set_keys(section: _Section) -> dict[str, Any]:
