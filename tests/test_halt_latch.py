@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader_cli.errors import UsageError
-from trader_cli.journal.errors import LatchNotWritten
+from trader_cli.journal.errors import LatchNotCleared, LatchNotWritten
 from trader_cli.journal.halt import HaltedBy, HaltLatch
 
 NOW_MS = 1_760_000_000_000
@@ -235,7 +235,7 @@ def run_limited(directory: Path, limit: str, *, prepared: bool) -> str:
         import os, resource
         from pathlib import Path
         from trader_cli.clock import SystemClock
-        from trader_cli.journal.errors import LatchNotWritten
+        from trader_cli.journal.errors import LatchNotCleared, LatchNotWritten
         from trader_cli.journal.halt import HaltedBy, HaltLatch
         latch = HaltLatch(Path({str(directory)!r}), SystemClock())
         if {prepared}:
@@ -333,3 +333,13 @@ def test_files_are_the_owners_only(latch: HaltLatch, directory: Path) -> None:
     files = [path for path in directory.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_a_halt_that_cannot_be_lifted_with_a_trace_stays(latch: HaltLatch, directory: Path) -> None:
+    halt = latch.set(reason="kill", by=PERSON)
+    (directory / ".history.jsonl").mkdir()
+
+    with pytest.raises(LatchNotCleared):
+        latch.clear(reason="go on")
+
+    assert latch.active() == halt

@@ -298,6 +298,28 @@ def test_a_file_that_is_no_journal_is_refused_and_kept(path: Path) -> None:
     assert path.read_bytes().startswith(b"not a database")
 
 
+def test_a_journal_of_another_version_is_refused(path: Path) -> None:
+    Journal.open(path, FixedClock()).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(JournalCorrupt, match="version 99"):
+        Journal.open(path, FixedClock())
+
+
+def test_an_event_of_an_intent_without_its_row_is_found_by_verify(path: Path) -> None:
+    with Journal.open(path, FixedClock()) as journal:
+        name = intend(journal, market("a"))
+        journal.record_event(name, IntentEvent.SEND, {})
+        tamper(path, "DELETE FROM rows WHERE seq = 1")
+
+        assert journal.verify() == 1
+        with pytest.raises(JournalCorrupt, match="which no row introduced"):
+            journal.rebuild_index()
+        assert journal.intent(name) is not None
+
+
 def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
@@ -507,12 +529,23 @@ def test_a_request_that_cannot_be_read_is_named_as_damage(data: dict[str, object
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
 )
 
 
-@given(st.dictionaries(st.text(st.characters()), json_values))
+@given(st.dictionaries(st.text(max_size=3), json_values, max_size=4))
 def test_equal_content_gives_equal_text_and_comes_back(data: dict[str, object]) -> None:
     assert decode(encode(data)) == data
     assert encode(dict(reversed(data.items()))) == encode(data)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\x00", "等待", "\u2028", '"\\'])
+def test_text_as_advisors_really_write_it_is_kept(journal: Journal, text: str) -> None:
+    journal.record("signal", {"reasoning": text})
+
+    newest = journal.last("signal")
+    assert newest is not None
+    assert newest.data == {"reasoning": text}
+    assert journal.verify() is None
