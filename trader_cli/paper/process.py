@@ -38,6 +38,7 @@ LOG_FILE: Final = "server.log"
 _START_WITHIN_S: Final = 15.0
 _STOP_WITHIN_S: Final = 5.0
 _ANSWER_WITHIN_S: Final = 5.0
+_POLITE_WITHIN_S: Final = 1.0
 _POLL_S: Final = 0.02
 _LOG_TAIL_BYTES: Final = 600
 
@@ -143,15 +144,8 @@ def stop(home: Path, clock: Clock | None = None) -> bool:
     if not _is_held(directory / SERVER_LOCK):
         return False
     endpoint = recorded_endpoint(home)
-    if endpoint is not None:
-        with contextlib.suppress(TraderError):
-            _call(endpoint, "POST", "/paper/stop", {})
-        for end in (None, signal.SIGTERM, signal.SIGKILL):
-            if end is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(endpoint.pid, end)
-            if _wait_released(directory / SERVER_LOCK, timer, _STOP_WITHIN_S):
-                return True
+    if endpoint is not None and _end(endpoint, directory / SERVER_LOCK, timer):
+        return True
     raise NotSent(
         f"the paper exchange of {directory} does not end",
         advice=f"look at {directory / LOG_FILE}",
@@ -270,6 +264,24 @@ def _log_tail(path: Path) -> str:
     return f" (its log ends: {tail.splitlines()[-1]})" if tail else ""
 
 
+def _end(endpoint: PaperEndpoint, lock: Path, clock: Clock) -> bool:
+    """Ask, then tell, then force; True once the server's lock is free."""
+    try:
+        _call(endpoint, "POST", "/paper/stop", {}, timeout_s=_POLITE_WITHIN_S)
+    except TraderError:
+        pass  # it hangs or is just ending: the signals below decide
+    else:
+        if _wait_released(lock, clock, _STOP_WITHIN_S):
+            return True
+    orders = ((signal.SIGTERM, _POLITE_WITHIN_S), (signal.SIGKILL, _STOP_WITHIN_S))
+    for number, patience_s in orders:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(endpoint.pid, number)
+        if _wait_released(lock, clock, patience_s):
+            return True
+    return False
+
+
 def _needed(home: Path) -> PaperEndpoint:
     endpoint = running(home)
     if endpoint is None:
@@ -278,7 +290,12 @@ def _needed(home: Path) -> PaperEndpoint:
 
 
 def _call(
-    endpoint: PaperEndpoint, method: str, path: str, values: dict[str, str]
+    endpoint: PaperEndpoint,
+    method: str,
+    path: str,
+    values: dict[str, str],
+    *,
+    timeout_s: float = _ANSWER_WITHIN_S,
 ) -> dict[str, Any]:
     """Ask one of the exchange's own switches.
 
@@ -286,7 +303,7 @@ def _call(
         NotSent: nobody answers there. Rejected: it refused.
     """
     host, _, port = endpoint.rest_url.rpartition("/")[2].partition(":")
-    connection = http.client.HTTPConnection(host, int(port or 0), timeout=_ANSWER_WITHIN_S)
+    connection = http.client.HTTPConnection(host, int(port or 0), timeout=timeout_s)
     target = f"{path}?{urlencode(values)}" if values else path
     try:
         connection.request(method, target, headers={"X-MBX-APIKEY": endpoint.api_key})

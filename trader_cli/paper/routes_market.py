@@ -202,11 +202,12 @@ def _funding_rate(exchange: Exchange, params: Params, _now_ms: int) -> object:
     limit = _limit(params, _FUNDING_DEFAULT, _FUNDING_MAX)
     start_ms, end_ms = _window(params)
     symbols = [_symbol(exchange, params)] if params.has("symbol") else _symbols(exchange)
+    each = -(-limit // len(symbols)) if start_ms is None else limit
     found = [
         settled
         for symbol in symbols
         for settled in funding_history(
-            exchange.market, symbol, start_ms=start_ms, end_ms=end_ms, limit=limit
+            exchange.market, symbol, start_ms=start_ms, end_ms=end_ms, limit=each
         )
     ]
     found.sort(key=lambda settled: settled.time_ms)
