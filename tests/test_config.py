@@ -212,7 +212,10 @@ def test_a_key_with_blanks_inside_is_refused_unseen(load: Load) -> None:
 
 def test_secrets_show_their_last_four_characters_at_most(load: Load) -> None:
     settings = load(KEYS)
-    shown = f"{settings!r} {settings} {settings.keys} {settings.required_keys().api_key:>10}"
+    shown = (
+        f"{settings!r} {settings} {settings.keys} {settings.required_keys().api_key:>10}"
+        f" {dataclasses.asdict(settings)}"
+    )
 
     assert KEY not in shown
     assert SECRET not in shown

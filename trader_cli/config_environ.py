@@ -37,11 +37,22 @@ class Environment(StrEnum):
     LIVE = "live"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """Text that no output, log or traceback shows: only its last four characters."""
+    """Text that no output, log or traceback shows: only its last four characters.
 
-    _value: str
+    No dataclass on purpose: `dataclasses.asdict` of whatever holds it would lay it open.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
 
     def reveal(self) -> str:
         """Return the text itself, for signing only."""
