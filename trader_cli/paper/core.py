@@ -45,15 +45,12 @@ class VenueSettings:
         close_position_expires: True: a closePosition stop or target ends with its position
             (EXPIRED); False: it stays resting, as users of the real venue report.
         open_order_limits: False lifts the limits on how many orders may rest (for benchmarks).
-        income_days, order_days: how far back a query without a start looks.
     """
 
     initial_balance: Decimal = Decimal(10_000)
     leverage: int = 20
     close_position_expires: bool = False
     open_order_limits: bool = True
-    income_days: int = 7
-    order_days: int = 7
 
 
 class Core:

@@ -96,7 +96,7 @@ class OrderDesk:
         if not instrument.is_trading:
             raise VenueRefusal(-4141)
         if wish.price_match != rules.NO_PRICE_MATCH:
-            wish.price = self._matched_price(of, wish)
+            wish.price = self.matched_price(of, wish.side, wish.price_match)
         is_market = wish.type is OrderType.MARKET
         if not wish.close_position:
             rules.check_quantity(instrument, wish.quantity, market=is_market)
@@ -154,11 +154,10 @@ class OrderDesk:
             return margin.short_cost_price(wish.price, of.mark)
         return of.tick.ask if wish.side is Side.BUY else max(of.tick.bid, of.mark)
 
-    def _matched_price(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
-        opposite = wish.price_match.startswith("OPPONENT")
-        _, _, position = wish.price_match.partition("_")
-        book_side = wish.side if opposite else wish.side.opposite
-        wanted = int(position or "1")
+    def matched_price(self, of: SymbolAccount, side: Side, match: str) -> Decimal:
+        """Return the book's price that a price match means now; refuses with -5041."""
+        book_side = side if match.startswith("OPPONENT") else side.opposite
+        wanted = int(match.partition("_")[2] or "1")
         for rank, (price, _) in enumerate(self._levels(of, book_side), start=1):
             if rank == wanted:
                 return price

@@ -100,7 +100,7 @@ class AlgoWish:
 
 def read_order(params: Params, *, hedge: bool, now_ms: int) -> OrderWish:
     """Return the order that `params` describe; filters are not checked yet."""
-    symbol = params.needed("symbol")
+    symbol = params.needed("symbol").upper()
     side = _side(params)
     kind = _type(params)
     if kind in CONDITIONAL_TYPES:
@@ -111,7 +111,7 @@ def read_order(params: Params, *, hedge: bool, now_ms: int) -> OrderWish:
     if params.flag("closePosition"):
         raise VenueRefusal(-4136, kind.value, "true")
     time_in_force = TimeInForce.GTC
-    price_match = _price_match(params)
+    price_match = read_price_match(params)
     if kind is OrderType.MARKET:
         for name in ("timeInForce", "price"):
             if params.has(name):
@@ -145,7 +145,7 @@ def read_algo(params: Params, *, hedge: bool, now_ms: int) -> AlgoWish:
     """Return the conditional order that `params` describe; filters are not checked yet."""
     if params.needed("algoType").upper() != "CONDITIONAL":
         raise VenueRefusal(-1130, "algoType")
-    symbol = params.needed("symbol")
+    symbol = params.needed("symbol").upper()
     side = _side(params)
     kind = _type(params)
     if kind not in CONDITIONAL_TYPES:
@@ -158,7 +158,7 @@ def read_algo(params: Params, *, hedge: bool, now_ms: int) -> AlgoWish:
         params.needed("quantity")
     trailing = kind is OrderType.TRAILING_STOP_MARKET
     params.needed("callbackRate" if trailing else "triggerPrice")
-    price_match = _price_match(params)
+    price_match = read_price_match(params)
     if kind in _PRICED_TYPES:
         if price_match == NO_PRICE_MATCH:
             params.needed("price")
@@ -244,7 +244,8 @@ def _self_trade_prevention(params: Params) -> SelfTradePrevention:
     return mode or SelfTradePrevention.EXPIRE_MAKER
 
 
-def _price_match(params: Params) -> str:
+def read_price_match(params: Params) -> str:
+    """Return the price match asked for, NONE without one; it excludes a price."""
     word = (params.text("priceMatch") or NO_PRICE_MATCH).upper()
     if word == NO_PRICE_MATCH:
         return word

@@ -2,41 +2,45 @@
 
 Knows the meaning of every private endpoint. Must not know sockets, signatures, weights or the
 wall clock: every method is told the time. Reads and writes answer in the shapes of `wire.rest`,
-a refusal is a `VenueRefusal`. Every write is handed to the state before it returns, so that
-what was acknowledged survives the end of the process.
+a refusal is a `VenueRefusal` and changes nothing. Every write is handed to the state before it
+returns, so that what was acknowledged survives the end of the process.
 
 Source: binance-usdm reference §6-§8, §11, §13.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from heapq import heappop
+from typing import Any, Final
 
+from trader_cli.domain.numbers import to_text
+from trader_cli.domain.terms import PositionSide
+from trader_cli.paper import render, render_account, rules
+from trader_cli.paper.account import SymbolAccount
+from trader_cli.paper.algo_desk import AlgoDesk
+from trader_cli.paper.clearing import Clearing
+from trader_cli.paper.core import Core, VenueSettings
+from trader_cli.paper.events import UserEvent
+from trader_cli.paper.instruments import CONTRACTS, Contract
+from trader_cli.paper.market import Market, MarketTick
+from trader_cli.paper.order_desk import OrderDesk, record_of
 from trader_cli.paper.params import Params
+from trader_cli.paper.queries import Queries
 from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
+from trader_cli.paper.state import State
+from trader_cli.wire import rest
 
 __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 
 JsonRow = dict[str, Any]
+SNAPSHOT_MARKET: Final = "market"
+"""Name under which the state keeps the market's own snapshot."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueSettings:
-    """What may differ between two paper venues.
-
-    Attributes:
-        initial_balance: USDT of a fresh account.
-        leverage: every symbol's leverage on a fresh account.
-        close_position_expires: True: a closePosition stop or target ends with its position
-            (EXPIRED); False: it stays resting, as users of the real venue report.
-    """
-
-    initial_balance: Decimal = Decimal(10_000)
-    leverage: int = 20
-    close_position_expires: bool = False
+_DONE: Final = "The operation of cancel all open order is done."
+_MARKET_SAVE_MS: Final = 60_000
 
 
 class Venue:
@@ -45,78 +49,428 @@ class Venue:
     Call `advance(now_ms)` before a request and on a timer; it is what makes things happen.
     """
 
-    # -- time and outbox ---------------------------------------------------------------------
+    def __init__(
+        self,
+        market: Market,
+        state: State,
+        *,
+        now_ms: int,
+        settings: VenueSettings | None = None,
+        contracts: Mapping[str, Contract] = CONTRACTS,
+        market_snapshot: Callable[[], Mapping[str, Any]] | None = None,
+        market_jump: Callable[[str, Decimal], object] | None = None,
+    ) -> None:
+        """Take up what `state` remembers, or open a fresh account with its deposit.
+
+        Args:
+            market: already restored; it may lag behind, never lead, the state.
+            contracts: those of them that the market has are traded.
+            market_snapshot: what a restart needs of the market, kept in the state.
+            market_jump: moves the market's price, for `jump`.
+        """
+        listed = {symbol: contracts[symbol] for symbol in contracts if symbol in market.symbols}
+        self._settings = settings or VenueSettings()
+        self._market = market
+        self._market_snapshot = market_snapshot
+        self._market_jump = market_jump
+        self._market_saved_ms = now_ms
+        self._ticks: list[MarketTick] = []
+        self._core = Core(listed, market, state, self._settings)
+        self._orders = OrderDesk(self._core)
+        self._algos = AlgoDesk(self._core, self._orders)
+        self._config = SettingsDesk(self._core)
+        self._queries = Queries(self._core)
+        self._countdowns: dict[str, int] = {}
+        known = self._core.restore()
+        self._clearing = Clearing(self._core, self._orders, market.now_ms if known else now_ms)
+        if not known:
+            self._deposit(self._settings.initial_balance, now_ms)
+            self._core.outbox.clear()
+        self._save_market(now_ms)
+        self._core.flush()
+
+    # -- time and outbox -------------------------------------------------------------------------
 
     def advance(self, now_ms: int) -> None:
-        """Let the world go on to `now_ms`: ticks, matching, triggers, funding, liquidation,
-        GTD expiry, countdowns."""
+        """Let the world go on to `now_ms`.
 
-    def drain_events(self) -> list[JsonRow]:
-        """Return the user-data events since the last call, in live order, as `wire.stream`."""
-        raise NotImplementedError
+        Ticks, matching, triggers, funding, liquidation, good-till dates, countdowns; in the order
+        of their times.
+        """
+        for tick in self._market.advance(now_ms):
+            self._run_out(tick.time_ms)
+            self._ticks.append(tick)
+            self._on_tick(tick)
+        self._run_out(now_ms)
+        if now_ms - self._market_saved_ms >= _MARKET_SAVE_MS:
+            self._save_market(now_ms)
+        self._core.flush()
 
-    def drain_market(self) -> list[Any]:
+    def drain_events(self) -> list[UserEvent]:
+        """Return the user-data events since the last call, in live order."""
+        drained, self._core.outbox = self._core.outbox, []
+        return drained
+
+    def drain_market(self) -> list[MarketTick]:
         """Return the market's ticks since the last call, oldest first."""
-        raise NotImplementedError
+        drained, self._ticks = self._ticks, []
+        return drained
 
-    # -- regular orders (params: the request's, Binance's names, any case) ---------------------
+    def _on_tick(self, tick: MarketTick) -> None:
+        of = self._core.account.symbols.get(tick.symbol)
+        if of is None:
+            return
+        of.tick = tick
+        for taken in of.taken.values():
+            taken.clear()
+        if of.positions or of.resting:
+            self._core.account.refresh(of)
+        if of.orders:
+            self._orders.fill_resting(of, tick)
+        self._algos.on_tick(of, tick.time_ms)
+        if of.positions:
+            self._clearing.check(of, tick.time_ms)
 
-    def place_order(self, params: Params, now_ms: int) -> JsonRow: ...
-    def test_order(self, params: Params, now_ms: int) -> JsonRow: ...
-    def modify_order(self, params: Params, now_ms: int) -> JsonRow: ...
-    def cancel_order(self, params: Params, now_ms: int) -> JsonRow: ...
-    def cancel_all(self, params: Params, now_ms: int) -> JsonRow: ...
-    def countdown_cancel_all(self, params: Params, now_ms: int) -> JsonRow: ...
-    def query_order(self, params: Params, now_ms: int) -> JsonRow: ...
-    def query_open_order(self, params: Params, now_ms: int) -> JsonRow: ...
-    def open_orders(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def all_orders(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def user_trades(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def order_amendments(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def force_orders(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    # Batches: the server splits the JSON and calls place/modify/cancel per item.
+    def _run_out(self, now_ms: int) -> None:
+        """Do what is due at `now_ms` by the clock alone."""
+        while self._clearing.next_funding_ms <= now_ms:
+            self._clearing.settle_funding()
+        deadlines = self._core.deadlines
+        while deadlines and deadlines[0][0] <= now_ms:
+            _, symbol = heappop(deadlines)
+            of = self._core.account.symbols[symbol]
+            self._orders.expire_due(of, now_ms)
+            self._algos.expire_due(of, now_ms)
+        for symbol in [name for name, due in self._countdowns.items() if due <= now_ms]:
+            del self._countdowns[symbol]
+            self._cancel_orders(self._core.account.symbols[symbol], now_ms)
 
-    # -- conditional orders ------------------------------------------------------------------
+    def _save_market(self, now_ms: int) -> None:
+        self._market_saved_ms = now_ms
+        if self._market_snapshot is not None:
+            self._core.changes.snapshots[SNAPSHOT_MARKET] = dict(self._market_snapshot())
 
-    def place_algo(self, params: Params, now_ms: int) -> JsonRow: ...
-    def cancel_algo(self, params: Params, now_ms: int) -> JsonRow: ...
-    def cancel_all_algo(self, params: Params, now_ms: int) -> JsonRow: ...
-    def query_algo(self, params: Params, now_ms: int) -> JsonRow: ...
-    def open_algo(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def all_algo(self, params: Params, now_ms: int) -> list[JsonRow]: ...
+    # -- regular orders (params: the request's, Binance's names, any case) -----------------------
 
-    # -- account -----------------------------------------------------------------------------
+    def place_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+        of = self._symbol(params)
+        wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
+        order = self._orders.submit(wish, now_ms)
+        self._core.flush()
+        return render.order_written(of.contract, order, as_accepted=not wish.wants_result)
 
-    def set_leverage(self, params: Params, now_ms: int) -> JsonRow: ...
-    def set_margin_type(self, params: Params, now_ms: int) -> JsonRow: ...
-    def set_position_mode(self, params: Params, now_ms: int) -> JsonRow: ...
-    def position_mode(self, params: Params, now_ms: int) -> JsonRow: ...
-    def modify_position_margin(self, params: Params, now_ms: int) -> JsonRow: ...
-    def position_margin_history(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def set_multi_assets_mode(self, params: Params, now_ms: int) -> JsonRow: ...
-    def multi_assets_mode(self, params: Params, now_ms: int) -> JsonRow: ...
-    def set_fee_burn(self, params: Params, now_ms: int) -> JsonRow: ...
-    def fee_burn(self, params: Params, now_ms: int) -> JsonRow: ...
-    def balance(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def account_v2(self, params: Params, now_ms: int) -> JsonRow: ...
-    def account_v3(self, params: Params, now_ms: int) -> JsonRow: ...
-    def account_config(self, params: Params, now_ms: int) -> JsonRow: ...
-    def symbol_config(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def position_risk_v2(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def position_risk_v3(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def leverage_brackets(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def commission_rate(self, params: Params, now_ms: int) -> JsonRow: ...
-    def adl_quantile(self, params: Params, now_ms: int) -> list[JsonRow]: ...
-    def income(self, params: Params, now_ms: int) -> list[JsonRow]: ...
+    def test_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+        """Check an order as if it were placed; order id 0 in the answer."""
+        of = self._symbol(params)
+        wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
+        self._orders.admit(of, wish)
+        return render.order_written(of.contract, record_of(wish, 0, now_ms))
 
-    # -- control -----------------------------------------------------------------------------
+    def modify_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+        of = self._symbol(params)
+        for name in ("side", "quantity"):
+            params.needed(name)
+        if not params.has("priceMatch"):
+            params.needed("price")
+        order = self._queries.open_order(params, of.symbol)
+        if order is None or order.side.value != params.needed("side").upper():
+            raise VenueRefusal(-2013)
+        if params.flag("reduceOnly") and not order.reduce_only:
+            raise VenueRefusal(-5047)
+        price, quantity = params.decimal("price"), params.decimal("quantity")
+        match = rules.read_price_match(params)
+        if match != rules.NO_PRICE_MATCH:
+            price = self._orders.matched_price(of, order.side, match)
+        assert price is not None and quantity is not None, "needed above"  # noqa: PT018
+        self._orders.amend(
+            order,
+            price=price,
+            quantity=quantity,
+            now_ms=now_ms,
+            modify_id=params.integer("modifyId"),
+        )
+        self._core.flush()
+        return render.order_written(of.contract, order)
+
+    def cancel_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+        of = self._symbol(params)
+        order = self._queries.open_order(params, of.symbol)
+        if order is None:
+            raise VenueRefusal(-2011)
+        self._orders.cancel(order, now_ms)
+        self._core.flush()
+        return render.order_written(of.contract, order)
+
+    def cancel_all(self, params: Params, now_ms: int) -> rest.CodeMessage:
+        """Cancel the symbol's regular orders; conditional ones stay."""
+        self._cancel_orders(self._symbol(params), now_ms)
+        self._core.flush()
+        return {"code": 200, "msg": _DONE}
+
+    def countdown_cancel_all(self, params: Params, now_ms: int) -> rest.CountdownSet:
+        """Cancel the symbol's regular orders unless called again in time; 0 calls it off."""
+        of = self._symbol(params)
+        params.needed("countdownTime")
+        countdown = params.integer("countdownTime") or 0
+        if countdown < 0:
+            raise VenueRefusal(-1130, "countdownTime")
+        self._countdowns.pop(of.symbol, None)
+        if countdown:
+            self._countdowns[of.symbol] = now_ms + countdown
+        return {"symbol": of.symbol, "countdownTime": str(countdown)}
+
+    def _cancel_orders(self, of: SymbolAccount, now_ms: int) -> None:
+        for order in list(of.orders.values()):
+            self._orders.cancel(order, now_ms)
+
+    def query_order(self, params: Params, now_ms: int) -> rest.OrderQueried:
+        of = self._symbol(params)
+        return render.order_queried(of.contract, self._queries.order(params, of.symbol, now_ms))
+
+    def query_open_order(self, params: Params, now_ms: int) -> rest.OrderQueried:
+        of = self._symbol(params)
+        order = self._queries.open_order(params, of.symbol)
+        if order is None:
+            raise VenueRefusal(-2013)
+        return render.order_queried(of.contract, order)
+
+    def open_orders(self, params: Params, now_ms: int) -> list[rest.OrderQueried]:
+        return [
+            render.order_queried(of.contract, order)
+            for of in self._symbols(params)
+            for order in of.orders.values()
+        ]
+
+    def all_orders(self, params: Params, now_ms: int) -> list[rest.OrderQueried]:
+        orders = self._queries.orders(params, self._symbol_or_none(params), now_ms)
+        return [render.order_listed(self._contract(order.symbol), order) for order in orders]
+
+    def user_trades(self, params: Params, now_ms: int) -> list[rest.UserTrade]:
+        of = self._symbol(params)
+        trades = self._queries.trades(params, of.symbol, now_ms)
+        return [render.user_trade(of.contract, trade) for trade in trades]
+
+    def order_amendments(self, params: Params, now_ms: int) -> list[JsonRow]:
+        """Return an order's amendments, newest first."""
+        of = self._symbol(params)
+        order = self._queries.order(params, of.symbol, now_ms)
+        rows = self._core.state.amendments(order.order_id)
+        return [render.amendment_row(of.contract, row) for row in reversed(rows)]
+
+    def force_orders(self, params: Params, now_ms: int) -> list[JsonRow]:
+        orders = self._queries.forced_orders(params, self._symbol_or_none(params), now_ms)
+        return [render.force_order(self._contract(order.symbol), order) for order in orders]
+
+    # -- conditional orders ------------------------------------------------------------------------
+
+    def place_algo(self, params: Params, now_ms: int) -> rest.AlgoPlaced:
+        of = self._symbol(params)
+        wish = rules.read_algo(params, hedge=self._core.account.hedge, now_ms=now_ms)
+        algo = self._algos.submit(wish, now_ms)
+        self._core.flush()
+        return render.algo_placed(of.contract, algo)
+
+    def cancel_algo(self, params: Params, now_ms: int) -> rest.AlgoCancelled:
+        algo = self._queries.open_algo(params)
+        if algo is None:
+            raise VenueRefusal(-2011)
+        self._algos.cancel(algo, now_ms)
+        self._core.flush()
+        return render.algo_cancelled(algo)
+
+    def cancel_all_algo(self, params: Params, now_ms: int) -> rest.CodeMessage:
+        for algo in list(self._symbol(params).algos.values()):
+            self._algos.cancel(algo, now_ms)
+        self._core.flush()
+        return {"code": 200, "msg": _DONE}
+
+    def query_algo(self, params: Params, now_ms: int) -> rest.AlgoHistory:
+        algo = self._queries.algo(params)
+        return render.algo_listed(self._contract(algo.symbol), algo)
+
+    def open_algo(self, params: Params, now_ms: int) -> list[rest.AlgoOpen]:
+        wanted = params.integer("algoId")
+        return [
+            render.algo_open(of.contract, algo)
+            for of in self._symbols(params)
+            for algo in of.algos.values()
+            if wanted in (None, algo.algo_id)
+        ]
+
+    def all_algo(self, params: Params, now_ms: int) -> list[rest.AlgoHistory]:
+        of = self._symbol(params)
+        algos = self._queries.algos(params, of.symbol, now_ms)
+        return [render.algo_listed(of.contract, algo) for algo in algos]
+
+    # -- account -----------------------------------------------------------------------------------
+
+    def set_leverage(self, params: Params, now_ms: int) -> rest.LeverageSet:
+        of = self._symbol(params)
+        params.needed("leverage")
+        leverage = params.integer("leverage") or 0
+        self._config.set_leverage(of, leverage, now_ms)
+        self._core.flush()
+        shown = render_account.symbol_config(of)
+        return {
+            "leverage": of.leverage,
+            "maxNotionalValue": shown["maxNotionalValue"],
+            "symbol": of.symbol,
+        }
+
+    def set_margin_type(self, params: Params, now_ms: int) -> rest.CodeMessage:
+        of = self._symbol(params)
+        params.needed("marginType")
+        word = params.enum("marginType", MarginWord, code=-1130)
+        assert word is not None, "needed above"
+        self._config.set_margin_type(of, word, now_ms)
+        self._core.flush()
+        return {"code": 200, "msg": "success"}
+
+    def set_position_mode(self, params: Params, now_ms: int) -> rest.CodeMessage:
+        params.needed("dualSidePosition")
+        self._config.set_position_mode(hedge=bool(params.flag("dualSidePosition")))
+        self._core.flush()
+        return {"code": 200, "msg": "success"}
+
+    def position_mode(self, params: Params, now_ms: int) -> rest.PositionMode:
+        return {"dualSidePosition": self._core.account.hedge}
+
+    def modify_position_margin(self, params: Params, now_ms: int) -> rest.PositionMarginChanged:
+        of = self._symbol(params)
+        for name in ("amount", "type"):
+            params.needed(name)
+        amount, kind = params.decimal("amount"), params.integer("type")
+        assert amount is not None and kind is not None, "needed above"  # noqa: PT018
+        side = params.enum("positionSide", PositionSide, code=-4060) or PositionSide.BOTH
+        self._config.move_margin(of, side, amount, kind, now_ms)
+        self._core.flush()
+        return {
+            "amount": float(amount),
+            "code": 200,
+            "msg": "Successfully modify position margin.",
+            "type": kind,
+        }
+
+    def position_margin_history(self, params: Params, now_ms: int) -> list[JsonRow]:
+        rows = self._queries.margin_moves(params, self._symbol(params).symbol, now_ms)
+        return [render.margin_move_row(row) for row in rows]
+
+    def set_multi_assets_mode(self, params: Params, now_ms: int) -> rest.CodeMessage:
+        """Refuse: this venue has one asset."""
+        params.needed("multiAssetsMargin")
+        raise VenueRefusal(-1020 if params.flag("multiAssetsMargin") else -4171)
+
+    def multi_assets_mode(self, params: Params, now_ms: int) -> rest.MultiAssetsMode:
+        return {"multiAssetsMargin": False}
+
+    def set_fee_burn(self, params: Params, now_ms: int) -> rest.CodeMessage:
+        """Refuse to pay fees in another asset; switching off what is off is done."""
+        params.needed("feeBurn")
+        if params.flag("feeBurn"):
+            raise VenueRefusal(-1020)
+        return {"code": 200, "msg": "success"}
+
+    def fee_burn(self, params: Params, now_ms: int) -> rest.FeeBurn:
+        return {"feeBurn": False}
+
+    def balance(self, params: Params, now_ms: int) -> list[rest.BalanceRow]:
+        return [render_account.balance_row(self._core.account)]
+
+    def account_v2(self, params: Params, now_ms: int) -> rest.AccountV2:
+        return render_account.account_v2(self._core.account)
+
+    def account_v3(self, params: Params, now_ms: int) -> rest.AccountV3:
+        return render_account.account_v3(self._core.account)
+
+    def account_config(self, params: Params, now_ms: int) -> rest.AccountConfig:
+        return render_account.account_config(self._core.account)
+
+    def symbol_config(self, params: Params, now_ms: int) -> list[rest.SymbolConfigRow]:
+        return [render_account.symbol_config(of) for of in self._symbols(params)]
+
+    def position_risk_v2(self, params: Params, now_ms: int) -> list[rest.PositionRiskV2]:
+        return render_account.position_risk_v2(self._core.account, self._symbol_or_none(params))
+
+    def position_risk_v3(self, params: Params, now_ms: int) -> list[rest.PositionRiskV3]:
+        return render_account.position_risk_v3(self._core.account, self._symbol_or_none(params))
+
+    def leverage_brackets(self, params: Params, now_ms: int) -> list[rest.LeverageBrackets]:
+        return [render_account.leverage_brackets(of.contract) for of in self._symbols(params)]
+
+    def commission_rate(self, params: Params, now_ms: int) -> rest.CommissionRate:
+        return render_account.commission_rate(self._symbol(params).contract)
+
+    def adl_quantile(self, params: Params, now_ms: int) -> list[JsonRow]:
+        """Return the queue of auto-deleveraging, which never happens here: the lowest rank."""
+        sides = ("LONG", "SHORT", "HEDGE" if self._core.account.hedge else "BOTH")
+        return [
+            {"symbol": of.symbol, "adlQuantile": dict.fromkeys(sides, 0)}
+            for of in self._symbols(params)
+            if of.held()
+        ]
+
+    def income(self, params: Params, now_ms: int) -> list[rest.IncomeRow]:
+        rows = self._queries.income(params, self._symbol_or_none(params), now_ms)
+        return [render.income_row(row) for row in rows]
+
+    # -- control -----------------------------------------------------------------------------------
 
     def reset(self, balance: Decimal, now_ms: int) -> None:
         """Start the account anew: flat, one-way, cross, no history; ids go on."""
+        core = self._core
+        core.state.clear()
+        core.start_afresh()
+        self._countdowns.clear()
+        core.keep_counters()
+        self._deposit(balance, now_ms)
+        self._save_market(now_ms)
+        core.flush()
 
     def jump(self, symbol: str, price: Decimal, now_ms: int) -> None:
-        """Let the market jump to `price` and everything that follows from it happen."""
+        """Let the market jump to `price` and everything that follows from it happen.
+
+        Raises:
+            VenueRefusal: the symbol is unknown, or this market cannot be moved.
+        """
+        if symbol not in self._core.account.symbols:
+            raise VenueRefusal(-1121)
+        if self._market_jump is None:
+            raise VenueRefusal(-1020)
+        self._market_jump(symbol, price)
+        self.advance(max(now_ms, self._market.now_ms))
+        self._save_market(now_ms)
+        self._core.flush()
 
     def settings_summary(self) -> Mapping[str, str]:
         """Return what `paper status` shows of this venue."""
-        raise NotImplementedError
+        account = self._core.account
+        return {
+            "wallet": to_text(account.wallet),
+            "available": to_text(account.available),
+            "open_orders": str(sum(len(of.orders) for of in account.symbols.values())),
+            "open_algo_orders": str(len(self._core.open_algos)),
+            "positions": str(sum(1 for _ in account.positions())),
+        }
+
+    def _deposit(self, amount: Decimal, now_ms: int) -> None:
+        self._core.account.cross_wallet += amount
+        self._core.post_income("TRANSFER", amount, now_ms)
+        self._core.touch_wallet()
+        self._core.emit_account("DEPOSIT", now_ms, change=amount)
+
+    def _symbol(self, params: Params) -> SymbolAccount:
+        found = self._core.account.symbols.get(params.needed("symbol").upper())
+        if found is None:
+            raise VenueRefusal(-1121)
+        return found
+
+    def _symbol_or_none(self, params: Params) -> str | None:
+        return self._symbol(params).symbol if params.has("symbol") else None
+
+    def _symbols(self, params: Params) -> list[SymbolAccount]:
+        if params.has("symbol"):
+            return [self._symbol(params)]
+        return list(self._core.account.symbols.values())
+
+    def _contract(self, symbol: str) -> Contract:
+        return self._core.contracts[symbol]
