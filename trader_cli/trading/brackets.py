@@ -39,11 +39,16 @@ class TrailingPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionPlan:
-    """What is to rest beside a position; None leaves that part as it is."""
+    """What is to rest beside a position; None leaves that part as it is.
+
+    Attributes:
+        notes: what was changed to get to these prices.
+    """
 
     stop_price: Decimal | None = None
     take_profit_price: Decimal | None = None
     trailing: TrailingPlan | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

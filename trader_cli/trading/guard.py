@@ -1,0 +1,176 @@
+"""The guard of one entry: the first fill gets its stop at once, while the rest is still worked.
+
+Knows one rule: a position that has no stop within the policy's time is to be closed at market, and
+the seconds in between are measured. Closing is the caller's, once the entry has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.account import Position
+from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.terms import Direction, PositionSide
+from trader_cli.errors import VenueError
+from trader_cli.trading.brackets import Protection, ProtectionPlan, covers
+from trader_cli.trading.order_manager import OrderManager
+from trader_cli.trading.protection_spec import ProtectionSpec
+
+_LOOK_AGAIN_S: Final = 0.05
+_TRY_AGAIN_S: Final = 0.2
+
+
+class Guard:
+    """Watches one entry; `spec` None guards nothing.
+
+    Attributes:
+        first_fill: set by the entry at its first execution, or when there may have been one.
+        entry_over: set when no order of the entry can fill any more.
+        must_close: the position could not be protected in time, or price is through its stop.
+        unprotected_ms: from the first fill until the stop rested, None if it never did.
+    """
+
+    def __init__(
+        self,
+        orders: OrderManager,
+        *,
+        symbol: str,
+        direction: Direction,
+        position_side: PositionSide,
+        spec: ProtectionSpec | None,
+        leverage: int,
+        instrument: Instrument,
+        source: str,
+    ) -> None:
+        self.first_fill = asyncio.Event()
+        self.entry_over = asyncio.Event()
+        self.must_close = False
+        self.protection: Protection | None = None
+        self.unprotected_ms: int | None = None
+        self.notes: list[str] = []
+        self._orders = orders
+        self._clock = orders.clock
+        self._symbol = symbol
+        self._direction = direction
+        self._position_side = position_side
+        self._spec = spec
+        self._leverage = leverage
+        self._instrument = instrument
+        self._source = source
+        self._planned: ProtectionPlan | None = None
+
+    async def run(self, cancelled: asyncio.Event) -> None:
+        """Protect from the first fill on; on failure set `must_close` and `cancelled`."""
+        await _first_of(self.first_fill, self.entry_over)
+        if self._spec is None or not self.first_fill.is_set():
+            return
+        started_s = self._clock.monotonic()
+        is_safe = await self._within(
+            self._orders.policy.protect_within_s, self._rest_exits(self._spec)
+        )
+        if is_safe and self.protection is not None and self._spec.has_stop:
+            self.unprotected_ms = int((self._clock.monotonic() - started_s) * 1000)
+        if not is_safe and self._spec.has_stop:
+            self.must_close = True
+            cancelled.set()
+
+    async def settle(self) -> Position | None:
+        """Return the position after the entry ended, its stop moved to the final entry price.
+
+        If the move fails the stop that rests already covers the whole position.
+        """
+        try:
+            position = await self._read()
+        except VenueError as error:
+            self.notes.append(f"{self._symbol} could not be read again: {error.message}")
+            return None
+        if position is None or self._spec is None:
+            return position
+        plan = self._plan(self._spec, position.entry_price)
+        if plan == self._planned and self._is_complete:
+            return position
+        again = await self._orders.protect(position, plan, source=self._source)
+        self.must_close = again.must_close
+        self.notes += [problem.message for problem in again.problems]
+        if self.protection is None or again.is_stopped:
+            self.protection = again
+            self._planned = plan
+        return position
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.protection is not None and not self.protection.problems
+
+    async def _rest_exits(self, spec: ProtectionSpec) -> bool:
+        """Try until the stop rests (True), nothing is left to protect (True), or it is too late."""
+        while True:
+            try:
+                position = await self._read()
+            except VenueError as error:
+                self.notes.append(error.message)
+                await self._clock.sleep(_TRY_AGAIN_S)
+                continue
+            if position is not None:
+                if await self._protect(spec, position):
+                    return True
+                if self.protection is not None and self.protection.must_close:
+                    return False
+            elif self.entry_over.is_set():
+                return True
+            # The fill may be known before the position shows it.
+            await self._clock.sleep(_LOOK_AGAIN_S if position is None else _TRY_AGAIN_S)
+
+    async def _protect(self, spec: ProtectionSpec, position: Position) -> bool:
+        plan = self._plan(spec, position.entry_price)
+        self.protection = await self._orders.protect(
+            position,
+            plan,
+            source=self._source,
+            resolve_s=self._orders.policy.protect_within_s,
+        )
+        self._planned = plan
+        if self.protection.is_stopped or not spec.has_stop:
+            return True
+        return not self.protection.must_close and await self._is_covered(position)
+
+    async def _is_covered(self, position: Position) -> bool:
+        """Return True if some stop for the whole position rests, if not at the wanted price."""
+        try:
+            rows = await self._orders.client.get_open_algo_orders(self._symbol)
+        except VenueError:
+            return False
+        return any(covers(position, row) for row in rows)
+
+    async def _within(self, seconds: float, action: Coroutine[None, None, bool]) -> bool:
+        """Return what `action` says, False if it has not ended after `seconds`."""
+        running = asyncio.create_task(action)
+        limit = asyncio.create_task(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({running, limit}, return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() else False
+        finally:
+            running.cancel()
+            limit.cancel()
+            await asyncio.gather(running, limit, return_exceptions=True)
+
+    def _plan(self, spec: ProtectionSpec, entry: Decimal) -> ProtectionPlan:
+        return spec.plan(self._instrument, self._direction, entry, self._leverage)
+
+    async def _read(self) -> Position | None:
+        for row in await self._orders.client.get_position_risk(self._symbol):
+            if row.position_side is self._position_side and not row.is_flat:
+                return row
+        return None
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

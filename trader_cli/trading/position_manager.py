@@ -1,0 +1,339 @@
+"""PositionManager: open, add to, reduce, close and protect positions; compare them with our belief.
+
+Knows that money must never be naked: as soon as anything is filled a stop rests, or the position
+is closed. Must not know who decided, bridge files or terminals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+from trader_cli.domain.account import Position
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.order import AlgoOrder, Order
+from trader_cli.domain.terms import Direction, IncomeType, MarginType, PositionSide
+from trader_cli.errors import UsageError, VenueError
+from trader_cli.trading.brackets import Protection
+from trader_cli.trading.chase import FirstFill
+from trader_cli.trading.equity import day_start_ms
+from trader_cli.trading.opening import EntryOrder, EntryTerms, Opening
+from trader_cli.trading.order_desk import always
+from trader_cli.trading.order_manager import OrderManager
+from trader_cli.trading.ports import Wanted
+from trader_cli.trading.position_terms import Closed, CurrentPnl, EntryStyle, Opened
+from trader_cli.trading.position_view import (
+    Drift,
+    PositionView,
+    remember_position,
+    sync,
+    view_position,
+)
+from trader_cli.trading.protection_spec import ProtectionSpec
+
+
+class PositionManager:
+    """The use cases of positions, on one `OrderManager`.
+
+    `margin_type` is what a symbol is set to before it is opened; None leaves it.
+    """
+
+    def __init__(self, orders: OrderManager, *, margin_type: MarginType | None = None) -> None:
+        self.orders = orders
+        self._client = orders.client
+        self._journal = orders.journal
+        self._clock = orders.clock
+        self._margin_type = margin_type
+
+    # --- opening -----------------------------------------------------------------------------
+
+    async def open_position(
+        self,
+        symbol: str,
+        direction: Direction,
+        *,
+        source: str,
+        spec: ProtectionSpec | None,
+        quantity: Decimal | None = None,
+        notional: Decimal | None = None,
+        leverage: int | None = None,
+        style: EntryStyle = EntryStyle.SMART,
+        cancelled: asyncio.Event | None = None,
+        still_wanted: Wanted = always,
+        on_first_fill: FirstFill | None = None,
+    ) -> Opened:
+        """Set margin and leverage, enter, and protect as soon as anything is filled.
+
+        Exactly one of `quantity` (base units) and `notional` (USDT before leverage) is given.
+        `spec` None leaves the position without a stop: only for a person who said so.
+        A cancelled or unwanted entry ends early; what filled stays protected.
+
+        Raises:
+            UsageError: sizes, symbol or filters.
+            RefusedByRisk, Halted: nothing was sent.
+            VenueError: it failed before anything was executed.
+        """
+        terms = await self._prepare(symbol, direction, source, leverage)
+        wish = EntryOrder(
+            spec=spec,
+            quantity=quantity,
+            notional=notional,
+            style=style,
+            cancelled=cancelled or asyncio.Event(),
+            still_wanted=still_wanted,
+            on_first_fill=on_first_fill,
+        )
+        return await self._enter(terms, wish)
+
+    async def add_to_position(
+        self,
+        symbol: str,
+        *,
+        source: str,
+        spec: ProtectionSpec | None = None,
+        quantity: Decimal | None = None,
+        notional: Decimal | None = None,
+        style: EntryStyle = EntryStyle.SMART,
+        cancelled: asyncio.Event | None = None,
+        still_wanted: Wanted = always,
+        on_first_fill: FirstFill | None = None,
+    ) -> Opened:
+        """Enlarge the one position of `symbol`, its leverage unchanged.
+
+        `spec` None keeps the stop that rests: it covers the whole position.
+
+        Raises:
+            UsageError: there is no position, or two in hedge mode.
+            TraderError: as `open_position`.
+        """
+        held = await self._held(symbol)
+        if len(held) != 1:
+            raise UsageError(
+                f"{symbol} has {len(held)} positions; one is needed to add to", code="no_position"
+            )
+        position = held[0]
+        terms = EntryTerms(
+            symbol=symbol,
+            direction=position.direction,
+            position_side=position.position_side,
+            leverage=await self._leverage_in_effect(symbol),
+            instrument=await self.orders.instrument(symbol),
+            source=source,
+            held_before=abs(position.quantity),
+        )
+        wish = EntryOrder(
+            spec=spec,
+            quantity=quantity,
+            notional=notional,
+            style=style,
+            cancelled=cancelled or asyncio.Event(),
+            still_wanted=still_wanted,
+            on_first_fill=on_first_fill,
+        )
+        return await self._enter(terms, wish)
+
+    async def _prepare(
+        self, symbol: str, direction: Direction, source: str, leverage: int | None
+    ) -> EntryTerms:
+        """Read what is in force and change only what differs."""
+        instrument, summary, configs, held = await asyncio.gather(
+            self.orders.instrument(symbol),
+            self._client.get_account_summary(),
+            self._client.get_symbol_config(symbol),
+            self._held(symbol),
+        )
+        if any(
+            row.position_side is PositionSide.BOTH and row.direction is not direction
+            for row in held
+        ):
+            raise UsageError(
+                f"{symbol} already has a position the other way",
+                code="opposite_position",
+                advice=f"close it first: trader position close {symbol}",
+            )
+        config = next((row for row in configs if row.symbol == symbol), None)
+        if config is None:
+            raise UsageError(f"the account has no settings for {symbol}", code="unknown_symbol")
+        if self._margin_type not in (None, config.margin_type):
+            assert self._margin_type is not None, "excluded just above"
+            await self._client.set_margin_type(symbol, self._margin_type)
+        in_effect = config.leverage
+        if leverage is not None and leverage != in_effect:
+            in_effect = await self._client.set_leverage(symbol, leverage)
+        side = PositionSide(direction) if summary.hedge_mode else PositionSide.BOTH
+        return EntryTerms(
+            symbol=symbol,
+            direction=direction,
+            position_side=side,
+            leverage=in_effect,
+            instrument=instrument,
+            source=source,
+            held_before=sum((abs(row.quantity) for row in held if row.position_side is side), ZERO),
+        )
+
+    async def _enter(self, terms: EntryTerms, wish: EntryOrder) -> Opened:
+        async def close() -> Closed:
+            return await self.close_position(
+                terms.symbol, source=terms.source, position_side=terms.position_side
+            )
+
+        return await Opening(self.orders, terms, wish, close=close).run()
+
+    # --- closing -----------------------------------------------------------------------------
+
+    async def close_position(
+        self,
+        symbol: str,
+        *,
+        source: str,
+        position_side: PositionSide | None = None,
+        quantity: Decimal | None = None,
+    ) -> Closed:
+        """Close a symbol's positions reduce-only at market, then remove our exits of what is gone.
+
+        `position_side` None closes both sides in hedge mode. `quantity` reduces the one position
+        by that much and leaves its exits.
+
+        Raises:
+            UsageError: `quantity` with no, or more than one, position.
+            VenueError: it is not flat and the bound is reached.
+        """
+        held = [
+            row for row in await self._held(symbol) if position_side in (None, row.position_side)
+        ]
+        if quantity is not None and len(held) != 1:
+            raise UsageError(
+                f"{symbol} has {len(held)} positions; one is needed to reduce", code="no_position"
+            )
+        exits = await asyncio.gather(
+            *(self.orders.exit_at_market(row, source=source, quantity=quantity) for row in held)
+        )
+        for row, exit_ in zip(held, exits, strict=True):
+            left = None if exit_.left == 0 else replace(row, quantity=exit_.left)
+            remember_position(self._journal, symbol, row.position_side, left, source=source)
+        flat = all(row.left == 0 for row in exits)
+        removed, notes = await self._remove_exits(symbol, position_side) if flat else ((), ())
+        return Closed(
+            positions=tuple(held),
+            orders=tuple(order for row in exits for order in row.orders),
+            removed=removed,
+            flat=flat,
+            notes=(*(note for row in exits for note in row.notes), *notes),
+        )
+
+    async def _remove_exits(
+        self, symbol: str, position_side: PositionSide | None
+    ) -> tuple[tuple[Order | AlgoOrder, ...], tuple[str, ...]]:
+        try:
+            return await self.orders.clean_up_exits(symbol, position_side=position_side), ()
+        except VenueError as error:
+            # The position is closed; what was left behind is found again by the next reconcile.
+            return (), (f"exit orders of {symbol} may still rest: {error.message}",)
+
+    # --- looking after -----------------------------------------------------------------------
+
+    async def protect(
+        self,
+        symbol: str,
+        spec: ProtectionSpec,
+        *,
+        source: str,
+        position_side: PositionSide | None = None,
+    ) -> Protection:
+        """Set stop, target and trailing stop of the one position of `symbol`.
+
+        `must_close` of the answer means that price is through the stop already.
+
+        Raises:
+            UsageError: there is no position, or two and `position_side` is not given.
+        """
+        held = [
+            row for row in await self._held(symbol) if position_side in (None, row.position_side)
+        ]
+        if len(held) != 1:
+            raise UsageError(
+                f"{symbol} has {len(held)} positions; one is needed to protect", code="no_position"
+            )
+        instrument = await self.orders.instrument(symbol)
+        position = held[0]
+        leverage = position.leverage or await self._leverage_in_effect(symbol)
+        plan = spec.plan(instrument, position.direction, position.entry_price, leverage)
+        return await self.orders.protect(position, plan, source=source)
+
+    async def set_leverage(self, symbol: str, leverage: int) -> int:
+        """Set the symbol's leverage if it differs and return the one in effect.
+
+        Raises:
+            VenueError: the exchange refused, or the outcome is not known.
+        """
+        in_effect = await self._leverage_in_effect(symbol)
+        if in_effect == leverage:
+            return in_effect
+        return await self._client.set_leverage(symbol, leverage)
+
+    async def list_positions(self) -> tuple[PositionView, ...]:
+        """Return every open position with its stop, its target and whether it is protected.
+
+        Raises:
+            VenueError: something could not be read.
+        """
+        positions, algos = await asyncio.gather(
+            self._client.get_positions(), self._client.get_open_algo_orders()
+        )
+        venue_ms = self._client.venue_now_ms()
+        return tuple(
+            view_position(row, algos, venue_ms=venue_ms, journal=self._journal)
+            for row in positions
+            if not row.is_flat
+        )
+
+    async def get_current_pnl(self, symbol: str | None = None) -> CurrentPnl:
+        """Return the day's result from the exchange's ledger, open positions at mark included.
+
+        Raises:
+            VenueError: something could not be read.
+        """
+        positions, income = await asyncio.gather(
+            self._client.get_positions(),
+            self._client.get_income(start_ms=day_start_ms(self._client.venue_now_ms())),
+        )
+        rows = [row for row in income if symbol in (None, row.symbol)]
+
+        def booked(kind: IncomeType) -> Decimal:
+            return sum((row.amount for row in rows if row.income_type == kind), ZERO)
+
+        return CurrentPnl(
+            symbol=symbol,
+            realized=booked(IncomeType.REALIZED_PNL) + booked(IncomeType.INSURANCE_CLEAR),
+            unrealized=sum(
+                (row.unrealized_pnl for row in positions if symbol in (None, row.symbol)), ZERO
+            ),
+            fees=booked(IncomeType.COMMISSION),
+            funding=booked(IncomeType.FUNDING_FEE),
+        )
+
+    async def sync_positions(self) -> tuple[Drift, ...]:
+        """Compare our belief with the exchange, adopt what it says, and return the differences.
+
+        Raises:
+            VenueError: something could not be read; nothing is adopted then.
+            JournalUnavailable: our belief could not be read.
+        """
+        positions, orders, algos = await asyncio.gather(
+            self._client.get_positions(),
+            self._client.get_open_orders(),
+            self._client.get_open_algo_orders(),
+        )
+        return sync(self._journal, positions, [*orders, *algos])
+
+    async def _held(self, symbol: str) -> list[Position]:
+        rows = await self._client.get_position_risk(symbol)
+        return [row for row in rows if row.symbol == symbol and not row.is_flat]
+
+    async def _leverage_in_effect(self, symbol: str) -> int:
+        rows = await self._client.get_symbol_config(symbol)
+        for row in rows:
+            if row.symbol == symbol:
+                return row.leverage
+        raise UsageError(f"the account has no settings for {symbol}", code="unknown_symbol")

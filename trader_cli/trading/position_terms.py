@@ -1,0 +1,74 @@
+"""What came of opening, closing and comparing positions: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum, unique
+
+from trader_cli.domain.account import Position
+from trader_cli.domain.order import AlgoOrder, Order
+from trader_cli.trading.brackets import Protection
+from trader_cli.trading.chase import EntryResult
+
+
+@unique
+class EntryStyle(StrEnum):
+    """How an entry is worked."""
+
+    SMART = "smart"  # maker first, see `OrderManager.smart_entry`
+    MARKET = "market"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What closing a symbol came to.
+
+    Attributes:
+        positions: as they were before.
+        orders: the reduce-only orders sent.
+        removed: our exit orders that were cancelled afterwards.
+        flat: nothing of what was to be closed is left.
+    """
+
+    positions: tuple[Position, ...]
+    orders: tuple[Order, ...]
+    removed: tuple[Order | AlgoOrder, ...]
+    flat: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What opening, or adding to, a position came to.
+
+    Attributes:
+        position: as the exchange held it at the end; None if flat.
+        protection: None where none was wanted, or nothing was filled.
+        closed: set if the position had to be closed again because it could not be protected.
+        unprotected_ms: from the first seen fill until the stop rested, None if it never did.
+        leverage: in effect.
+    """
+
+    entry: EntryResult
+    position: Position | None
+    protection: Protection | None
+    closed: Closed | None
+    unprotected_ms: int | None
+    leverage: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentPnl:
+    """The result of a symbol (None: of the account) since 00:00 UTC, USDT, signed."""
+
+    symbol: str | None
+    realized: Decimal
+    unrealized: Decimal
+    fees: Decimal
+    funding: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        return self.realized + self.unrealized + self.fees + self.funding
