@@ -378,3 +378,42 @@ def test_file_removed_meanwhile_stays_removed(tmp_path: Path) -> None:
 
     assert not write_feedback(path, removes)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_decision_written_in_the_instant_of_the_replacement_is_rescued(tmp_path: Path) -> None:
+    path = tmp_path / "ai_wolf_bridge.json"
+    path.write_text(json.dumps({"ai_to_wolf": {"command": "HOLD"}}))
+    interfered = False
+
+    def replace_under_an_advisor(temporary: str, real: Path) -> None:
+        nonlocal interfered
+        if interfered:
+            os.replace(temporary, real)
+            return
+        interfered = True
+        with real.open("w") as advisor:  # truncates now, writes when closed
+            json.dump({"ai_to_wolf": {"command": "LONG"}}, advisor)
+            os.replace(temporary, real)
+
+    assert write_feedback(path, tell, replace=replace_under_an_advisor)
+    assert at(json.loads(path.read_text()), "ai_to_wolf.command") == "LONG"
+    assert at(json.loads(path.read_text()), "wolf_to_ai.status") == "IN_POSITION"
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_rescued_decision_gives_way_to_a_newer_one(tmp_path: Path) -> None:
+    path = tmp_path / "ai_wolf_bridge.json"
+    path.write_text(json.dumps({"ai_to_wolf": {"command": "HOLD"}}))
+    interfered = False
+
+    def replace_under_an_advisor(temporary: str, real: Path) -> None:
+        nonlocal interfered
+        assert not interfered
+        interfered = True
+        with real.open("w") as advisor:
+            json.dump({"ai_to_wolf": {"command": "LONG"}}, advisor)
+            os.replace(temporary, real)
+        real.write_text(json.dumps({"ai_to_wolf": {"command": "SHORT"}}))
+
+    assert write_feedback(path, tell, replace=replace_under_an_advisor)
+    assert json.loads(path.read_text()) == {"ai_to_wolf": {"command": "SHORT"}}

@@ -1,8 +1,9 @@
 """Replace a bridge file with its merged version without losing what an advisor just wrote.
 
 Knows files and nothing of what is in them. The advisors truncate and rewrite in place, without a
-lock; so the new content is complete on disk before the old one is compared for the last time, and
-takes its place at once. Comparing before writing lost one decision in seventy, this order none.
+lock. So the new content is complete on disk before the old one is compared for the last time, and
+takes its place at once; an advisor that opened the file in the instant between has truncated what
+is now the old file, which is therefore looked at once more.
 """
 
 from __future__ import annotations
@@ -10,20 +11,29 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _ATTEMPTS: Final = 4
+_LATE_WRITE_LOOKS: Final = 20
+_LATE_WRITE_PAUSE_S: Final = 0.001
 
 BuildDocument = Callable[[Mapping[str, object]], Mapping[str, object]]
 
 
-def write_feedback(path: Path, build: BuildDocument) -> bool:
+def write_feedback(
+    path: Path,
+    build: BuildDocument,
+    *,
+    replace: Callable[[str, Path], None] = os.replace,
+) -> bool:
     """Replace the file's document by what `build` makes of it.
 
     A symbolic link stays a link: the file it leads to is replaced. `build` may be called several
-    times, each time with the document as it is then.
+    times, each time with the document as it is then. Takes well below a millisecond, and up to
+    twenty where an advisor is caught in the middle of its own writing.
 
     Returns:
         False if nothing was written: the file is missing, unreadable or torn, or its advisor wrote
@@ -33,27 +43,42 @@ def write_feedback(path: Path, build: BuildDocument) -> bool:
         OSError: the folder cannot be written to.
     """
     real = Path(os.path.realpath(path))
-    return any(_attempt(real, build) for _ in range(_ATTEMPTS))
+    return any(_attempt(real, build, replace) for _ in range(_ATTEMPTS))
 
 
-def _attempt(real: Path, build: BuildDocument) -> bool:
-    before = _read(real)
-    document = _parse(before)
-    if document is None:
-        return False
+def _attempt(real: Path, build: BuildDocument, replace: Callable[[str, Path], None]) -> bool:
     try:
-        content = json.dumps(build(document), indent=2).encode("ascii")
-    except RecursionError:
-        return False  # nested deeper than can be written again
+        old = real.open("rb")
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        return False
+    with old:
+        before = old.read()
+        content = _built(before, build)
+        if content is None or not _swap(real, before, content, replace):
+            return False
+        late = _late_write(old, before)
+    if late is not None:
+        # Its decision is in a file that no longer has a name. If the advisor has written again
+        # meanwhile, that newer one stands and this swap does nothing.
+        rescued = _built(late, build)
+        if rescued is not None:
+            _swap(real, content, rescued, replace)
+    return True
+
+
+def _swap(
+    real: Path, expected: bytes, content: bytes, replace: Callable[[str, Path], None]
+) -> bool:
+    """Put `content` in the file's place if it still holds what is `expected`."""
     handle, temporary = tempfile.mkstemp(dir=real.parent, prefix=".feedback-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             # A temporary file is private; the advisor may run under another account.
             os.fchmod(file.fileno(), real.stat().st_mode & 0o777)
-        if _read(real) != before:
+        if real.read_bytes() != expected:
             return False
-        os.replace(temporary, real)
+        replace(temporary, real)
     except FileNotFoundError:
         return False  # the bridge file was removed meanwhile
     finally:
@@ -61,16 +86,30 @@ def _attempt(real: Path, build: BuildDocument) -> bool:
     return True
 
 
-def _read(real: Path) -> bytes | None:
+def _late_write(old: BinaryIO, before: bytes) -> bytes | None:
+    """Return what was written into the replaced file, None if nothing was."""
+    for _ in range(_LATE_WRITE_LOOKS):
+        old.seek(0)
+        now = old.read()
+        if now == before:
+            return None
+        if _parse(now) is not None:
+            return now
+        time.sleep(_LATE_WRITE_PAUSE_S)  # truncated, its writer is about to go on
+    return None
+
+
+def _built(content: bytes, build: BuildDocument) -> bytes | None:
+    document = _parse(content)
+    if document is None:
+        return None
     try:
-        return real.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        return None
+        return json.dumps(build(document), indent=2).encode("ascii")
+    except RecursionError:
+        return None  # nested deeper than can be written again
 
 
-def _parse(content: bytes | None) -> dict[str, object] | None:
-    if not content:
-        return None
+def _parse(content: bytes) -> dict[str, object] | None:
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
