@@ -8,7 +8,7 @@ cost of an order grows with the past. Must not know matching or money.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from trader_cli.paper.records import (
     AlgoRecord,
@@ -20,6 +20,8 @@ from trader_cli.paper.records import (
 )
 
 JsonObject = dict[str, Any]
+MARKET_SNAPSHOT: Final = "market"
+"""Name of the market's own snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,10 @@ class State(Protocol):
 
     def save(self, changes: Changes) -> None: ...
     def snapshots(self) -> dict[str, JsonObject]: ...
+    def load_market(self) -> JsonObject | None:
+        """Return the market's snapshot, None in a fresh state."""
+        ...
+
     def last_ids(self) -> dict[str, int]:
         """Return the largest id of each kind that has any: the fields of `Changes`."""
         ...
@@ -131,6 +137,9 @@ class MemoryState:
 
     def snapshots(self) -> dict[str, JsonObject]:
         return dict(self._snapshots)
+
+    def load_market(self) -> JsonObject | None:
+        return self._snapshots.get(MARKET_SNAPSHOT)
 
     def last_ids(self) -> dict[str, int]:
         ids = {

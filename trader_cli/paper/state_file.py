@@ -23,7 +23,7 @@ from trader_cli.paper.records import (
     from_json,
     to_json,
 )
-from trader_cli.paper.state import Changes, JsonObject, Window
+from trader_cli.paper.state import MARKET_SNAPSHOT, Changes, JsonObject, Window
 
 _Record = TypeVar("_Record")
 
@@ -120,6 +120,9 @@ class FileState:
     def snapshots(self) -> dict[str, JsonObject]:
         rows = self._db.execute("SELECT name, body FROM snapshots").fetchall()
         return {name: json.loads(body) for name, body in rows}
+
+    def load_market(self) -> JsonObject | None:
+        return self.snapshots().get(MARKET_SNAPSHOT)
 
     def last_ids(self) -> dict[str, int]:
         ids: dict[str, int] = {}

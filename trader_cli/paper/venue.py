@@ -10,10 +10,10 @@ Source: binance-usdm reference §6-§8, §11, §13.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from heapq import heappop
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.terms import PositionSide
@@ -23,24 +23,33 @@ from trader_cli.paper.algo_desk import AlgoDesk
 from trader_cli.paper.clearing import Clearing
 from trader_cli.paper.core import Core, VenueSettings
 from trader_cli.paper.events import UserEvent
-from trader_cli.paper.instruments import CONTRACTS, Contract
+from trader_cli.paper.instruments import Contract
 from trader_cli.paper.market import Market, MarketTick
 from trader_cli.paper.order_desk import OrderDesk, record_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.queries import Queries
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
-from trader_cli.paper.state import State
+from trader_cli.paper.state import MARKET_SNAPSHOT, State
 from trader_cli.wire import rest
 
 __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 
 JsonRow = dict[str, Any]
-SNAPSHOT_MARKET: Final = "market"
-"""Name under which the state keeps the market's own snapshot."""
-
 _DONE: Final = "The operation of cancel all open order is done."
 _MARKET_SAVE_MS: Final = 60_000
+
+
+class VenueMarket(Market, Protocol):
+    """A market that outlives a restart and can be moved by hand."""
+
+    def snapshot(self) -> Mapping[str, object]:
+        """Return what a restart needs, JSON-able."""
+        ...
+
+    def jump(self, symbol: str, price: Decimal) -> object:
+        """Move the price at once; the next `advance` tells the tick."""
+        ...
 
 
 class Venue:
@@ -51,28 +60,21 @@ class Venue:
 
     def __init__(
         self,
-        market: Market,
+        contracts: Mapping[str, Contract],
+        market: VenueMarket,
         state: State,
-        *,
+        settings: VenueSettings,
         now_ms: int,
-        settings: VenueSettings | None = None,
-        contracts: Mapping[str, Contract] = CONTRACTS,
-        market_snapshot: Callable[[], Mapping[str, Any]] | None = None,
-        market_jump: Callable[[str, Decimal], object] | None = None,
     ) -> None:
         """Take up what `state` remembers, or open a fresh account with its deposit.
 
         Args:
-            market: already restored; it may lag behind, never lead, the state.
             contracts: those of them that the market has are traded.
-            market_snapshot: what a restart needs of the market, kept in the state.
-            market_jump: moves the market's price, for `jump`.
+            market: already restored from `state.load_market()`; the venue saves it.
         """
         listed = {symbol: contracts[symbol] for symbol in contracts if symbol in market.symbols}
-        self._settings = settings or VenueSettings()
+        self._settings = settings
         self._market = market
-        self._market_snapshot = market_snapshot
-        self._market_jump = market_jump
         self._market_saved_ms = now_ms
         self._ticks: list[MarketTick] = []
         self._core = Core(listed, market, state, self._settings)
@@ -147,8 +149,7 @@ class Venue:
 
     def _save_market(self, now_ms: int) -> None:
         self._market_saved_ms = now_ms
-        if self._market_snapshot is not None:
-            self._core.changes.snapshots[SNAPSHOT_MARKET] = dict(self._market_snapshot())
+        self._core.changes.snapshots[MARKET_SNAPSHOT] = dict(self._market.snapshot())
 
     # -- regular orders (params: the request's, Binance's names, any case) -----------------------
 
@@ -430,13 +431,12 @@ class Venue:
         """Let the market jump to `price` and everything that follows from it happen.
 
         Raises:
-            VenueRefusal: the symbol is unknown, or this market cannot be moved.
+            VenueRefusal: the symbol is unknown.
+            UsageError: the contract does not allow the price.
         """
         if symbol not in self._core.account.symbols:
             raise VenueRefusal(-1121)
-        if self._market_jump is None:
-            raise VenueRefusal(-1020)
-        self._market_jump(symbol, price)
+        self._market.jump(symbol, price)
         self.advance(max(now_ms, self._market.now_ms))
         self._save_market(now_ms)
         self._core.flush()
