@@ -16,7 +16,7 @@ GRACE_S = 3.0
 
 
 def main() -> int:
-    """Return the advisor's exit code, 127 if it cannot be started."""
+    """Return the advisor's exit code, 128 + n if signal n ended it, 127 if it cannot be started."""
     if os.getpgrp() != os.getpid():
         os.setsid()  # the group that is killed at the end must hold nobody else
     woken, wake = os.pipe()
@@ -32,7 +32,7 @@ def main() -> int:
     while True:
         exit_code = advisor.poll()
         if exit_code is not None:
-            return exit_code
+            return exit_code if exit_code >= 0 else 128 - exit_code
         ready, _, _ = select.select([0, woken], [], [])
         if woken in ready:
             os.read(woken, 4096)

@@ -59,7 +59,7 @@ class AdvisorStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvisorDied:
-    """It ended by itself; it starts again after `restart_s`. A negative code is a signal."""
+    """It ended by itself; it starts again after `restart_s`. Code 128 + n is signal n."""
 
     name: str
     exit_code: int
@@ -178,7 +178,7 @@ class AdvisorProcess:
         return await self._process.wait()
 
     async def end(self) -> None:
-        """End the advisor and everything it started: TERM, then KILL; returns when it is gone."""
+        """End the advisor and everything it started: TERM, and KILL before this returns."""
         self._let_go()
         try:
             async with asyncio.timeout(_END_S):
