@@ -209,7 +209,7 @@ class SteadyMarket:
         mark_price: Decimal | None = None,
     ) -> None:
         tick_size = CONTRACTS[symbol].instrument.tick_size
-        bid = round_down_to_step(bid, tick_size)
+        bid = round_down_to_step(bid, tick_size).quantize(tick_size)
         tick = MarketTick(
             symbol=symbol,
             time_ms=self._now_ms if time_ms is None else time_ms,
