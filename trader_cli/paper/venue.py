@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from heapq import heappop
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.terms import PositionSide
@@ -40,18 +40,6 @@ _DONE: Final = "The operation of cancel all open order is done."
 _MARKET_SAVE_MS: Final = 60_000
 
 
-class VenueMarket(Market, Protocol):
-    """A market that outlives a restart and can be moved by hand."""
-
-    def snapshot(self) -> Mapping[str, object]:
-        """Return what a restart needs, JSON-able."""
-        ...
-
-    def jump(self, symbol: str, price: Decimal) -> object:
-        """Move the price at once; the next `advance` tells the tick."""
-        ...
-
-
 class Venue:
     """The exchange in a box. Not thread-safe: one owner calls it.
 
@@ -61,7 +49,7 @@ class Venue:
     def __init__(
         self,
         contracts: Mapping[str, Contract],
-        market: VenueMarket,
+        market: Market,
         state: State,
         settings: VenueSettings,
         now_ms: int,
