@@ -30,7 +30,13 @@ _HEAP_SLACK: Final = 64
 
 @dataclass(slots=True)
 class _Level:
-    """Orders of one price in their turn; `traded` is what printed here since it exists."""
+    """Orders of one price in their turn.
+
+    Attributes:
+        traded: what printed here since the level exists.
+        front_last: how much must print before an order that comes now has its turn, own
+            orders before it included.
+    """
 
     orders: dict[int, OrderRecord] = field(default_factory=dict)
     traded: Decimal = ZERO
@@ -124,7 +130,7 @@ class RestingBook:
         else:
             order.front = None
         if order.front is not None:
-            level.front_last = order.front
+            level.front_last = order.front + order.remaining
         level.orders[order.order_id] = order
 
     def readd(self, order: OrderRecord) -> None:
@@ -208,7 +214,7 @@ def _queue(
     for order in level.orders.values():
         if order.front is None:
             order.front = max(level.front_last, before + (shown if price == touch else ZERO))
-            level.front_last = order.front
+            level.front_last = order.front + order.remaining
         part = min(budget, level.traded - order.front, order.remaining)
         if part <= 0:
             return
