@@ -73,23 +73,22 @@ def _dispatch(invocation: Invocation, words: list[str]) -> int:
     """
     from importlib import import_module
 
-    import click
     import typer
 
     from trader_cli.cli.invocation import Answer
     from trader_cli.cli.output import emit
 
     group = find_group(words[0])
+    if group.verbs and len(words) == 1:
+        raise UsageError(f"{words[0]} needs one of: {', '.join(group.verbs)}")
     command = typer.main.get_command(import_module(group.module).app)
     try:
         answer = command.main(
             words[1:], prog_name=f"trader {words[0]}", standalone_mode=False, obj=invocation
         )
-    except click.exceptions.NoArgsIsHelpError as error:
-        raise UsageError(f"{words[0]} needs one of: {', '.join(group.verbs)}") from error
-    except click.UsageError as error:
+    except typer.TyperException as error:
         raise UsageError(error.format_message(), advice=_hint(error)) from error
-    except click.exceptions.Abort as error:
+    except typer.Abort as error:
         raise KeyboardInterrupt from error
     if isinstance(answer, Answer):
         return emit(invocation, answer)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
+import typer
 
 from trader_cli.cli.shared_options import SharedOptions
 from trader_cli.errors import TraderError, UsageError
@@ -66,7 +66,7 @@ class Invocation:
         """Tell the operator something on stderr, unless they asked for quiet."""
         self.said.append(text)
         if not self.shared.quiet:
-            click.echo(text, err=True)
+            typer.echo(text, err=True)
 
     def confirm(self, question: str) -> None:
         """Ask before something that needs it; return only on a yes.
@@ -78,11 +78,11 @@ class Invocation:
             return
         if not sys.stdin.isatty():
             raise UsageError(f"{question} Nobody can be asked here.", advice="add --yes")
-        if not click.confirm(question, err=True):
+        if not typer.confirm(question, err=True):
             raise UsageError("not confirmed, nothing was done")
 
 
-def invocation_of(context: click.Context) -> Invocation:
+def invocation_of(context: typer.Context) -> Invocation:
     """Return the invocation a command runs in."""
     found = context.find_object(Invocation)
     assert found is not None, "the program sets it before any command runs"

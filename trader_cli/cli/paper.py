@@ -1,0 +1,152 @@
+"""`trader paper`: the embedded exchange as a process. Acts on the paper environment only."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trader_cli.cli.arguments import Symbol, positive_number
+from trader_cli.cli.invocation import Answer, Invocation, Json, Table, invocation_of
+from trader_cli.cli.output import pairs
+from trader_cli.cli.records import number
+from trader_cli.clock import SystemClock
+from trader_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from trader_cli.config import Settings
+
+app = typer.Typer(
+    help="The embedded paper exchange: it outlives the command that starts it.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@app.command("serve")
+def serve(context: typer.Context) -> int:
+    """Run the exchange in the foreground until Ctrl-C."""
+    from trader_cli.paper.service import serve as serve_exchange
+
+    settings = _settings(invocation_of(context))
+    serve_exchange(settings.home, settings.paper, ready_fd=None)
+    return 0
+
+
+@app.command("start")
+def start(context: typer.Context) -> Answer:
+    """Start the exchange in the background; one that runs already is left running."""
+    from trader_cli.paper.process import ensure_running
+
+    settings = _settings(invocation_of(context))
+    ensure_running(settings.home, SystemClock(), settings.paper)
+    return _status("Paper exchange", settings.home)
+
+
+@app.command("stop")
+def stop(context: typer.Context) -> Answer:
+    """Stop the exchange; its state stays."""
+    from trader_cli.paper.process import stop as stop_exchange
+
+    settings = _settings(invocation_of(context))
+    was_running = stop_exchange(settings.home, SystemClock())
+    title = "Stopped" if was_running else "It was not running"
+    data: Json = {"running": False, "was_running": was_running}
+    return Answer(data=data, tables=lambda: [Table(title=title, columns=())])
+
+
+@app.command("status")
+def status(context: typer.Context) -> Answer:
+    """Show whether it runs, where, and its key pair, which protects play money only."""
+    return _status("Paper exchange", _settings(invocation_of(context)).home)
+
+
+@app.command("reset")
+def reset(
+    context: typer.Context,
+    balance: Annotated[
+        Decimal | None,
+        typer.Option("--balance", parser=positive_number, metavar="N", help="USDT to begin with"),
+    ] = None,
+) -> Answer:
+    """Begin anew with a fresh account; asks first. A halt stays."""
+    import asyncio
+
+    from trader_cli.cli.equity_mark import mark_present_equity
+    from trader_cli.journal.ban import FileBanStore
+    from trader_cli.paper.process import ensure_running
+    from trader_cli.paper.process import reset as reset_exchange
+
+    invocation = invocation_of(context)
+    settings = _settings(invocation)
+    title = "Would be reset; nothing was done"
+    if not invocation.shared.dry_run:
+        invocation.confirm("Erase the paper account's positions, orders and history?")
+        ensure_running(settings.home, SystemClock(), settings.paper)
+        amount = settings.paper.balance if balance is None else balance
+        reset_exchange(settings.home, amount)
+        FileBanStore(settings.ban_path).set(0)
+        asyncio.run(mark_present_equity(invocation, settings, account_is_new=True))
+        title = "Reset"
+    data: Json = {"reset": not invocation.shared.dry_run, "balance": number(balance)}
+    return Answer(data=data, tables=lambda: [Table(title=title, columns=())])
+
+
+@app.command("price")
+def price(
+    context: typer.Context,
+    symbol: Symbol,
+    new_price: Annotated[
+        Decimal | None,
+        typer.Argument(parser=positive_number, metavar="[PRICE]", help="jump there and go on"),
+    ] = None,
+) -> Answer:
+    """Show a symbol's prices, or let its market jump to a price."""
+    from trader_cli.paper.process import ensure_running
+    from trader_cli.paper.process import price as ask_price
+
+    settings = _settings(invocation_of(context))
+    ensure_running(settings.home, SystemClock(), settings.paper)
+    data = ask_price(settings.home, symbol, new_price)
+    return Answer(data=data, tables=lambda: [pairs("Price", data)])
+
+
+def _settings(invocation: Invocation) -> Settings:
+    """Return the settings of the paper environment, whatever the default one is.
+
+    Raises:
+        UsageError: another environment was asked for.
+    """
+    from dataclasses import replace
+
+    from trader_cli.cli.context import settings_of
+
+    if invocation.shared.env not in (None, "paper"):
+        raise UsageError(f"--env {invocation.shared.env} has no embedded exchange")
+    invocation.shared = replace(invocation.shared, env="paper")
+    return settings_of(invocation)
+
+
+def _status(title: str, home: Path) -> Answer:
+    from trader_cli.paper.process import recorded_endpoint
+    from trader_cli.paper.process import status as ask_status
+
+    told = ask_status(home)
+    endpoint = recorded_endpoint(home)
+    known = told is not None and endpoint is not None
+    data: Json = {
+        "running": known,
+        "pid": endpoint.pid if known and endpoint else None,
+        "rest_url": endpoint.rest_url if endpoint else None,
+        "stream_url": endpoint.stream_url if endpoint else None,
+        "api_key": endpoint.api_key if endpoint else None,
+        "api_secret": endpoint.api_secret if endpoint else None,
+        "market": None,
+        "seed": None,
+        "symbols": [],
+        "time_ms": None,
+        **(told or {}),
+    }
+    return Answer(data=data, tables=lambda: [pairs(title, data)])
