@@ -24,17 +24,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wishes.detach and os.fork() > 0:
         # The starter waits for this process only; its child belongs to nobody and stays.
         os._exit(0)
+    from trader_cli.paper.service import serve
+
     options = PaperOptions(
         seed=wishes.seed, balance=wishes.balance, rate_limits=not wishes.no_rate_limits
     )
-    from trader_cli.paper.service import serve
-
     try:
-        serve(wishes.home, options, ready_fd=wishes.ready_fd)
+        serve(wishes.home, options, on_ready=lambda _: _tell(wishes.ready_fd))
     except TraderError as error:
-        print(error.message, file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"{error.message}\n")
         return error.exit_code
     return 0
+
+
+def _tell(ready_fd: int | None) -> None:
+    """Wake the starter that waits at the other end of the pipe."""
+    if ready_fd is not None:
+        os.write(ready_fd, b"1")
+        os.close(ready_fd)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,12 +14,20 @@ import secrets
 import socket
 import string
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from trader_cli.errors import NotSent
 from trader_cli.paper.auth import KeyPair
-from trader_cli.paper.process import ENDPOINT_FILE, SERVER_LOCK, exchange_dir, recorded_endpoint
+from trader_cli.paper.process import (
+    ENDPOINT_FILE,
+    SERVER_LOCK,
+    PaperEndpoint,
+    exchange_dir,
+    recorded_endpoint,
+)
 
 KEYS_FILE: Final = "keys.json"
 HOST: Final = "127.0.0.1"
@@ -61,16 +69,17 @@ class Premises:
         preferred = None if recorded is None else _port_of(recorded.rest_url)
         return bind_loopback(preferred)
 
-    def announce(self, port: int, keys: KeyPair) -> None:
+    def announce(self, port: int, keys: KeyPair) -> PaperEndpoint:
         """Write down where the exchange answers from now on."""
-        note = {
-            "rest_url": f"http://{HOST}:{port}",
-            "stream_url": f"ws://{HOST}:{port}",
-            "api_key": keys.api_key,
-            "api_secret": keys.api_secret,
-            "pid": os.getpid(),
-        }
-        write_private(self.directory / ENDPOINT_FILE, note)
+        endpoint = PaperEndpoint(
+            rest_url=f"http://{HOST}:{port}",
+            stream_url=f"ws://{HOST}:{port}",
+            api_key=keys.api_key,
+            api_secret=keys.api_secret,
+            pid=os.getpid(),
+        )
+        write_private(self.directory / ENDPOINT_FILE, asdict(endpoint))
+        return endpoint
 
     def leave(self) -> None:
         """Free the folder; the note stays, so that the port is kept."""
@@ -97,7 +106,7 @@ def new_key() -> str:
     return "".join(secrets.choice(_KEY_LETTERS) for _ in range(_KEY_LENGTH))
 
 
-def write_private(path: Path, values: dict[str, object] | dict[str, str]) -> None:
+def write_private(path: Path, values: Mapping[str, object]) -> None:
     """Write a small JSON file that only its owner may read, whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -119,7 +119,8 @@ def ensure_running(
 def running(home: Path) -> PaperEndpoint | None:
     """Return the exchange of `home` if it answers now, else None."""
     endpoint = recorded_endpoint(home)
-    if endpoint is None:
+    # The lock is asked first: a stranger may listen on the recorded port and never answer.
+    if endpoint is None or not _is_held(exchange_dir(home) / SERVER_LOCK):
         return None
     try:
         answer = _call(endpoint, "GET", "/paper/status", {})
@@ -353,10 +354,11 @@ def _locked(path: Path, clock: Clock, deadline: float) -> Iterator[None]:
 
 
 def _is_held(path: Path) -> bool:
+    """Return True if somebody holds the lock; two who look at once do not see each other."""
     if not path.exists():
         return False
     with _lock_file(path) as handle:
-        return not _try_lock(handle)
+        return not _try_lock(handle, fcntl.LOCK_SH)
 
 
 def _wait_released(path: Path, clock: Clock, timeout_s: float) -> bool:
@@ -377,9 +379,9 @@ def _lock_file(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _try_lock(handle: int) -> bool:
+def _try_lock(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

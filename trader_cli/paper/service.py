@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
@@ -18,7 +19,7 @@ from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.limits import RateLimitSettings
 from trader_cli.paper.market_synthetic import SyntheticMarket, SyntheticState
 from trader_cli.paper.premises import Premises, new_key
-from trader_cli.paper.process import PaperOptions
+from trader_cli.paper.process import PaperEndpoint, PaperOptions
 from trader_cli.paper.server import serve_until_stopped
 from trader_cli.paper.state import State
 from trader_cli.paper.state_file import FileState
@@ -29,21 +30,26 @@ SEED_DEFAULT: Final = 7
 BALANCE_DEFAULT: Final = Decimal(10_000)
 
 
-def serve(home: Path, options: PaperOptions, *, ready_fd: int | None = None) -> None:
-    """Run the exchange of `home` in this process until it is stopped.
+def serve(
+    home: Path,
+    options: PaperOptions | None = None,
+    *,
+    on_ready: Callable[[PaperEndpoint], None] | None = None,
+) -> None:
+    """Run the exchange of `home` in this process until a signal or `stop` ends it.
 
     Args:
-        ready_fd: a pipe to tell the starter that requests are answered, closed afterwards.
+        on_ready: called once requests are answered.
 
     Raises:
         NotSent: another server holds the folder, or there is no free port.
     """
     clock = SystemClock()
-    premises = Premises(home)
+    premises = Premises(home.absolute())
     os.chdir(premises.directory)  # hold no folder of the starter's
     state = FileState(premises.directory / STATE_FILE)
     try:
-        asyncio.run(_serve(premises, state, options, clock, ready_fd))
+        asyncio.run(_serve(premises, state, options or PaperOptions(), clock, on_ready))
     finally:
         state.close()
         premises.leave()
@@ -58,18 +64,20 @@ def build_market(state: State, seed: int | None, now_ms: int) -> SyntheticMarket
 
 
 async def _serve(
-    premises: Premises, state: State, options: PaperOptions, clock: Clock, ready_fd: int | None
+    premises: Premises,
+    state: State,
+    options: PaperOptions,
+    clock: Clock,
+    on_ready: Callable[[PaperEndpoint], None] | None,
 ) -> None:
     keys = premises.keys()
     listener = premises.listener()
-    port = listener.getsockname()[1]
     exchange = _build_exchange(premises, state, options, clock.now_ms())
 
     def announce() -> None:
-        premises.announce(port, keys)
-        if ready_fd is not None:
-            os.write(ready_fd, b"1")
-            os.close(ready_fd)
+        endpoint = premises.announce(listener.getsockname()[1], keys)
+        if on_ready is not None:
+            on_ready(endpoint)
 
     await serve_until_stopped(exchange, listener, clock, on_ready=announce)
 
