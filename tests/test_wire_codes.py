@@ -1,0 +1,69 @@
+"""The venue's error codes: one row each, words that fit, advice for everyone."""
+
+from __future__ import annotations
+
+import pytest
+
+from trader_cli.wire import codes
+from trader_cli.wire.codes import CodeClass, describe, message
+
+
+@pytest.mark.parametrize(
+    ("code", "args", "expected"),
+    [
+        (-1121, (), "Invalid symbol."),
+        (-4183, ("82.42",), "Limit price can't be higher than 82.42."),
+        (-4003, (), "Quantity less than or equal to zero."),
+        (-2011, (), "Unknown order sent."),
+        (-1102, (), "A mandatory parameter was not sent, was empty/null, or malformed."),
+        (-1105, ("side",), "Parameter 'side' was empty."),
+        (-2015, (), "Invalid API-key, IP, or permissions for action."),
+        (-5000, ("/fapi/v9/x", "GET"), "Path /fapi/v9/x, Method GET is invalid"),
+    ],
+)
+def test_words_are_the_venues(code: int, args: tuple[object, ...], expected: str) -> None:
+    assert expected == message(code, *args)
+
+
+def test_a_later_wording_is_chosen_by_variant() -> None:
+    assert "ahead of the server's time" in message(-1021, variant=1)
+    assert "IP banned until 1790000000000" in message(-1003, 1_790_000_000_000, variant=1)
+
+
+def test_words_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="takes 3 values"):
+        message(-4164, 1, 2, 3)
+    with pytest.raises(KeyError):
+        message(-1)
+
+
+def test_a_code_outside_the_table_is_not_described() -> None:
+    assert describe(-99_999) is None
+
+
+@pytest.mark.parametrize("row", codes._TABLE, ids=lambda row: str(row.code))
+def test_every_row_can_be_said_and_advises(row: codes.Code) -> None:
+    blanks = row.templates[0].count("%s")
+
+    assert "%s" not in message(row.code, *["x"] * blanks)
+    assert row.advice.endswith(".")
+    assert 400 <= row.http_status <= 503
+
+
+@pytest.mark.parametrize(
+    ("kind", "some"),
+    [
+        (CodeClass.UNKNOWN, {-1000, -1006, -1007}),
+        (CodeClass.RETRY_SAFE, {-1008, -1015}),
+        (CodeClass.CLOCK, {-1021, -5028}),
+        (CodeClass.IDEMPOTENT_OK, {-4046, -4059, -4171, -5027}),
+        (CodeClass.FILTER, {-1111, -4003, -4014, -4024, -4131, -4164, -4183, -4184}),
+        (CodeClass.RISK, {-2018, -2019, -2021, -2022, -2024, -2027, -4045, -4105, -4118, -4400}),
+        (CodeClass.AUTH, {-1002, -1022, -2014, -2015, -2017, -4402, -4411}),
+        (CodeClass.BAN, {-1003}),
+    ],
+)
+def test_classes_are_those_the_policies_rest_on(kind: CodeClass, some: set[int]) -> None:
+    of_kind = {row.code for row in codes._TABLE if row.kind is kind}
+
+    assert some <= of_kind
