@@ -17,6 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.paper import KEYS, PaperPort, PaperVenue, paper_server, signature_of
+from tests.support.paper_transport import (
+    ORIGIN,
+    STREAM_ORIGIN,
+    MemorySession,
+    memory_streams,
+)
+from trader_cli.domain.account_events import AccountUpdated, OrderUpdated, StreamOpened
+from trader_cli.domain.terms import OrderStatus, Side
+from trader_cli.errors import OutcomeUnknown
+from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
+from trader_cli.exchange.streams import UserStream
 from trader_cli.paper.exchange import ROUTES, ExchangeSettings
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.limits import RateLimitSettings
@@ -529,3 +540,60 @@ def _signed_query(port: PaperPort, values: Mapping[str, str]) -> str:
     pairs = [*values.items(), ("timestamp", str(port.paper.clock.now_ms()))]
     query = "&".join(f"{name}={value}" for name, value in pairs)
     return f"{query}&signature={signature_of(query)}"
+
+
+class TestInMemory:
+    """Client, streams and exchange in one process, under a clock that only the test moves."""
+
+    async def test_our_client_trades_without_a_socket(self) -> None:
+        paper = PaperVenue()
+        session = MemorySession(paper)
+        async with BinanceFuturesClient(
+            **KEYWORDS, rest_url=ORIGIN, clock=paper.clock, session=session
+        ) as client:
+            placed = await client.place_limit_order(
+                "BTCUSDT", Side.BUY, Decimal("0.002"), Decimal(94_000), client_order_id="trd-1"
+            )
+            await client.place_market_order(
+                "BTCUSDT", Side.BUY, Decimal("0.002"), client_order_id="trd-2"
+            )
+            positions = await client.get_positions()
+
+        assert placed.status is OrderStatus.NEW
+        assert [position.quantity for position in positions] == [Decimal("0.002")]
+        assert ("POST", "/fapi/v1/order") in session.sent
+
+    async def test_our_user_stream_hears_a_fill(self) -> None:
+        paper = PaperVenue()
+        async with BinanceFuturesClient(
+            **KEYWORDS, rest_url=ORIGIN, clock=paper.clock, session=MemorySession(paper)
+        ) as client:
+            stream = UserStream(
+                client, STREAM_ORIGIN, clock=paper.clock, connect=memory_streams(paper)
+            )
+            events = stream.events()
+            opened = await anext(events)
+            paper.ask("POST", "/fapi/v1/order", MARKET)
+            async with asyncio.timeout(5):
+                heard = [type(await anext(events)) for _ in range(3)]
+            await stream.aclose()
+
+        assert isinstance(opened, StreamOpened)
+        assert heard == [OrderUpdated, AccountUpdated, OrderUpdated]
+
+    async def test_a_dropped_answer_is_an_unknown_outcome_of_an_executed_order(self) -> None:
+        paper = PaperVenue()
+        paper.exchange.faults.arm(FaultKind.DROPPED_EXECUTED, path="/fapi/v1/order")
+        async with BinanceFuturesClient(
+            **KEYWORDS, rest_url=ORIGIN, clock=paper.clock, session=MemorySession(paper)
+        ) as client:
+            with pytest.raises(OutcomeUnknown):
+                await client.place_limit_order(
+                    "BTCUSDT", Side.BUY, Decimal("0.002"), Decimal(94_000), client_order_id="trd-1"
+                )
+
+        rows = paper.ask("GET", "/fapi/v1/openOrders", {"symbol": "BTCUSDT"})
+        assert [row["clientOrderId"] for row in rows] == ["trd-1"]
+
+
+KEYWORDS: dict[str, Any] = {"api_key": KEYS.api_key, "api_secret": KEYS.api_secret}
