@@ -7,20 +7,20 @@ see it. Must not know what the exchange does. Every file is 0600, written whole 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
 import socket
 import string
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from trader_cli.clock import SystemClock
 from trader_cli.errors import NotSent
 from trader_cli.paper.auth import KeyPair
+from trader_cli.paper.kernel_lock import open_lock, wait_for_lock
 from trader_cli.paper.process import (
     ENDPOINT_FILE,
     SERVER_LOCK,
@@ -33,8 +33,7 @@ KEYS_FILE: Final = "keys.json"
 HOST: Final = "127.0.0.1"
 _KEY_LENGTH: Final = 64
 _KEY_LETTERS: Final = string.ascii_letters + string.digits
-_LOCK_TRIES: Final = 250
-_LOCK_PAUSE_S: Final = 0.02
+_LOCK_WITHIN_S: Final = 5.0
 
 
 class Premises:
@@ -50,7 +49,7 @@ class Premises:
         self.directory = exchange_dir(home)
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Never closed: the kernel frees the lock when the process ends, however it ends.
-        self._lock = os.open(self.directory / SERVER_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = open_lock(self.directory / SERVER_LOCK)
         self._take()
 
     def keys(self) -> KeyPair:
@@ -86,19 +85,16 @@ class Premises:
         os.close(self._lock)
 
     def _take(self) -> None:
-        """Lock the folder; a command that only looks holds the lock for an instant."""
-        for _ in range(_LOCK_TRIES):
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(_LOCK_PAUSE_S)
-            else:
-                return
-        os.close(self._lock)
-        raise NotSent(
-            f"another paper exchange runs in {self.directory} and does not answer",
-            advice="run `trader paper stop`",
-        )
+        """Lock the folder and sign the lock; a command that only looks holds it an instant."""
+        clock = SystemClock()
+        if not wait_for_lock(self._lock, clock, clock.monotonic() + _LOCK_WITHIN_S):
+            os.close(self._lock)
+            raise NotSent(
+                f"another paper exchange runs in {self.directory} and does not answer",
+                advice="run `trader paper stop`",
+            )
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
 
 def new_key() -> str:

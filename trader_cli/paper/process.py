@@ -11,7 +11,6 @@ polls. The server is a grandchild in a session of its own: it outlives Ctrl-C an
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.client
 import json
 import os
@@ -19,7 +18,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +28,7 @@ from urllib.parse import urlencode
 from trader_cli.clock import Clock, SystemClock
 from trader_cli.domain.numbers import to_wire
 from trader_cli.errors import NotSent, Rejected, TraderError
+from trader_cli.paper.kernel_lock import is_held, locked, wait_released
 
 ENDPOINT_FILE: Final = "endpoint.json"
 SERVER_LOCK: Final = "server.lock"
@@ -39,7 +39,7 @@ _START_WITHIN_S: Final = 15.0
 _STOP_WITHIN_S: Final = 5.0
 _ANSWER_WITHIN_S: Final = 5.0
 _POLITE_WITHIN_S: Final = 1.0
-_POLL_S: Final = 0.02
+_SIGNALS: Final = ((signal.SIGTERM, _POLITE_WITHIN_S), (signal.SIGKILL, _STOP_WITHIN_S))
 _LOG_TAIL_BYTES: Final = 600
 
 
@@ -105,7 +105,9 @@ def ensure_running(
     deadline = timer.monotonic() + _START_WITHIN_S
     directory = exchange_dir(home)
     _make_directory(directory)
-    with _locked(directory / START_LOCK, timer, deadline):
+    with locked(directory / START_LOCK, timer, deadline) as ours:
+        if not ours:
+            raise _not_started(directory, "another command has been starting it for too long")
         endpoint = running(home)  # another command may have started it meanwhile
         if endpoint is not None:
             return endpoint
@@ -120,7 +122,7 @@ def running(home: Path) -> PaperEndpoint | None:
     """Return the exchange of `home` if it answers now, else None."""
     endpoint = recorded_endpoint(home)
     # The lock is asked first: a stranger may listen on the recorded port and never answer.
-    if endpoint is None or not _is_held(exchange_dir(home) / SERVER_LOCK):
+    if endpoint is None or not is_held(exchange_dir(home) / SERVER_LOCK):
         return None
     try:
         answer = _call(endpoint, "GET", "/paper/status", {})
@@ -142,11 +144,15 @@ def stop(home: Path, clock: Clock | None = None) -> bool:
     """
     timer = clock or SystemClock()
     directory = exchange_dir(home)
-    if not _is_held(directory / SERVER_LOCK):
+    lock = directory / SERVER_LOCK
+    if not is_held(lock):
         return False
-    endpoint = recorded_endpoint(home)
-    if endpoint is not None and _end(endpoint, directory / SERVER_LOCK, timer):
+    if _ask_to_stop(home) and wait_released(lock, timer, _STOP_WITHIN_S):
         return True
+    for number, patience_s in _SIGNALS:
+        _signal_holder(lock, number)
+        if wait_released(lock, timer, patience_s):
+            return True
     raise NotSent(
         f"the paper exchange of {directory} does not end",
         advice=f"look at {directory / LOG_FILE}",
@@ -265,22 +271,24 @@ def _log_tail(path: Path) -> str:
     return f" (its log ends: {tail.splitlines()[-1]})" if tail else ""
 
 
-def _end(endpoint: PaperEndpoint, lock: Path, clock: Clock) -> bool:
-    """Ask, then tell, then force; True once the server's lock is free."""
+def _ask_to_stop(home: Path) -> bool:
+    """Return True if the server heard us; one that hangs or is just starting does not."""
+    endpoint = recorded_endpoint(home)
+    if endpoint is None:
+        return False
     try:
         _call(endpoint, "POST", "/paper/stop", {}, timeout_s=_POLITE_WITHIN_S)
     except TraderError:
-        pass  # it hangs or is just ending: the signals below decide
-    else:
-        if _wait_released(lock, clock, _STOP_WITHIN_S):
-            return True
-    orders = ((signal.SIGTERM, _POLITE_WITHIN_S), (signal.SIGKILL, _STOP_WITHIN_S))
-    for number, patience_s in orders:
+        return False
+    return True
+
+
+def _signal_holder(lock: Path, number: signal.Signals) -> None:
+    """Signal whoever signed the lock it holds; a note elsewhere may name a pid long reused."""
+    signature = lock.read_text()
+    if signature.isdecimal() and is_held(lock):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(endpoint.pid, number)
-        if _wait_released(lock, clock, patience_s):
-            return True
-    return False
+            os.kill(int(signature), number)
 
 
 def _needed(home: Path) -> PaperEndpoint:
@@ -337,56 +345,3 @@ def _make_directory(directory: Path) -> None:
             f"cannot create {directory}: {error.strerror}",
             advice="set TRADER_HOME to a folder you can write to",
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(path: Path, clock: Clock, deadline: float) -> Iterator[None]:
-    """Hold a kernel lock; freed by the kernel should we be killed."""
-    with _lock_file(path) as handle:
-        while not _try_lock(handle):
-            if clock.monotonic() >= deadline:
-                raise NotSent(
-                    "another command has been starting the paper exchange for too long",
-                    advice="run `trader paper stop`, then try again",
-                )
-            _pause()
-        yield
-
-
-def _is_held(path: Path) -> bool:
-    """Return True if somebody holds the lock; two who look at once do not see each other."""
-    if not path.exists():
-        return False
-    with _lock_file(path) as handle:
-        return not _try_lock(handle, fcntl.LOCK_SH)
-
-
-def _wait_released(path: Path, clock: Clock, timeout_s: float) -> bool:
-    deadline = clock.monotonic() + timeout_s
-    while _is_held(path):
-        if clock.monotonic() >= deadline:
-            return False
-        _pause()
-    return True
-
-
-@contextlib.contextmanager
-def _lock_file(path: Path) -> Iterator[int]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _pause() -> None:
-    """Wait a moment for another process; nothing wakes us when a lock is freed."""
-    select.select([], [], [], _POLL_S)
