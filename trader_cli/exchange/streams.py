@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol
 
 from trader_cli.clock import Clock
@@ -129,7 +129,7 @@ class UserStream(_Stream):
             tell=self._events_put,
         )
 
-    async def events(self) -> AsyncIterator[UserEvent]:
+    async def events(self) -> AsyncGenerator[UserEvent, None]:
         """Yield events until closed; the first is `StreamOpened` or a `StreamGap`."""
         self._start([self._line])
         try:
@@ -223,7 +223,7 @@ class MarketStream(_Stream):
             self._line("market", [f"{name}@markPrice@1s" for name in names], opener),
         ]
 
-    async def events(self) -> AsyncIterator[MarketEvent]:
+    async def events(self) -> AsyncGenerator[MarketEvent, None]:
         """Yield openings and gaps in order, and of prices the newest per symbol, until closed."""
         self._start(self._lines)
         try:
