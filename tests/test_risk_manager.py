@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.facts import NOW_MS, btc_instrument, day, position, risk_view
 from trader_cli.domain.order import ConditionalRequest, LimitRequest, MarketRequest, OrderRequest
-from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side
+from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side, TimeInForce
 from trader_cli.errors import Halted, RefusedByRisk
 from trader_cli.trading.risk_manager import (
     Approved,
@@ -184,6 +184,12 @@ def test_price_band_refuses_only_beyond_its_edge(side: Side, passes: str, refuse
 @pytest.mark.parametrize(("side", "price"), [(Side.BUY, "60000"), (Side.SELL, "150000")])
 def test_prices_better_than_mark_are_never_out_of_band(side: Side, price: str) -> None:
     approved(limit(side, price=price), risk_view())
+
+
+def test_post_only_order_beyond_the_band_is_left_to_the_exchange_to_refuse() -> None:
+    request = replace(limit(price="105001", quantity="0.001"), time_in_force=TimeInForce.GTX)
+
+    approved(request, risk_view())
 
 
 def test_mark_price_is_stale_one_millisecond_after_its_limit() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from trader_cli.cli.context import Session, read
+from trader_cli.cli.context import Desk, trade
 from trader_cli.cli.invocation import Answer, Table, invocation_of
 from trader_cli.cli.output import pairs
 from trader_cli.cli.records import asset_json, number, summary_json
@@ -17,18 +17,18 @@ app = typer.Typer(
 @app.command()
 def balance(context: typer.Context) -> Answer:
     """Show wallet, available balance and unrealised PnL of every asset, and the equity."""
-    return read(invocation_of(context), _balance)
+    return trade(invocation_of(context), _balance)
 
 
 @app.command()
 def info(context: typer.Context) -> Answer:
     """Show margins, position mode, rights and fee tier of the account."""
-    return read(invocation_of(context), _info)
+    return trade(invocation_of(context), _info)
 
 
-async def _balance(session: Session) -> Answer:
-    assets = [asset_json(row) for row in await session.client.get_account_balance()]
-    summary = await session.client.get_account_summary()
+async def _balance(desk: Desk) -> Answer:
+    assets = [asset_json(row) for row in await desk.client.get_account_balance()]
+    summary = await desk.client.get_account_summary()
     equity = number(summary.margin_balance)
 
     def tables() -> list[Table]:
@@ -42,6 +42,6 @@ async def _balance(session: Session) -> Answer:
     return Answer(data={"assets": assets, "equity_usdt": equity}, tables=tables)
 
 
-async def _info(session: Session) -> Answer:
-    data = summary_json(await session.client.get_account_summary())
+async def _info(desk: Desk) -> Answer:
+    data = summary_json(await desk.client.get_account_summary())
     return Answer(data=data, tables=lambda: [pairs("Account", data)])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trader_cli.cli.commands import command_path, find_group, root_help
+from trader_cli.cli.commands import SHARED_OPTIONS_HELP, command_path, find_group, root_help
 from trader_cli.cli.shared_options import SharedOptions, split_shared, wants_json
 from trader_cli.errors import TraderError, UsageError
 
@@ -49,6 +49,7 @@ def _run_command(shared: SharedOptions, words: list[str]) -> int:
         code = _dispatch(invocation, words)
         settle_stdout()
     except TraderError as error:
+        _learn_environment(invocation)
         code = emit_error(invocation, error)
         settle_stdout()
     except KeyboardInterrupt:
@@ -82,6 +83,8 @@ def _dispatch(invocation: Invocation, words: list[str]) -> int:
     if group.verbs and len(words) == 1:
         raise UsageError(f"{words[0]} needs one of: {', '.join(group.verbs)}")
     command = typer.main.get_command(import_module(group.module).app)
+    for shown in (command, *getattr(command, "commands", {}).values()):
+        shown.epilog = f"\b\n{SHARED_OPTIONS_HELP}"
     try:
         answer = command.main(
             words[1:], prog_name=f"trader {words[0]}", standalone_mode=False, obj=invocation
@@ -95,6 +98,14 @@ def _dispatch(invocation: Invocation, words: list[str]) -> int:
     return answer if isinstance(answer, int) else 0
 
 
+def _learn_environment(invocation: Invocation) -> None:
+    """Find out for the envelope where a command that failed early would have acted."""
+    if invocation.env is None and invocation.shared.json:
+        from trader_cli.cli.context import settings_of
+
+        settings_of(invocation, for_kill=True)
+
+
 def _hint(error: object) -> str | None:
     context = getattr(error, "ctx", None)
     return None if context is None else f"see `{context.command_path} --help`"
@@ -105,6 +116,7 @@ def _refuse(shared: SharedOptions, command: str, error: UsageError) -> int:
     from trader_cli.cli.output import emit_error
 
     invocation = Invocation(shared=shared, command=command, environ=os.environ, cwd=Path.cwd())
+    _learn_environment(invocation)
     return emit_error(invocation, error)
 
 

@@ -1,25 +1,43 @@
 """What the operator's words mean: numbers, sides, symbols, times; each with one clear error.
 
-The functions are parsers of Typer arguments: a `ValueError` becomes a usage error, exit code 2.
+The functions raise `ValueError` with a sentence; `strict` makes parsers of Typer of them, whose
+errors are usage errors, exit code 2.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final
+from functools import wraps
+from typing import Annotated, Final, TypeVar
 
 import typer
 
 from trader_cli.domain.numbers import parse_decimal
 from trader_cli.domain.terms import Direction, Side, TimeInForce
 
+_T = TypeVar("_T")
 _SYMBOL: Final = re.compile(r"[A-Z0-9_]{2,40}", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,6})(ms|s|m|h|d)", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
+def strict(parse: Callable[[str], _T]) -> Callable[[str], _T]:
+    """Return the parser with its sentence kept: Typer shows only the value of a `ValueError`."""
+
+    @wraps(parse)
+    def parser(text: str) -> _T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parser
+
+
+@strict
 def positive_number(text: str) -> Decimal:
     """Return a plain decimal number above zero."""
     number = parse_decimal(text)
@@ -28,6 +46,7 @@ def positive_number(text: str) -> Decimal:
     return number
 
 
+@strict
 def whole_number(text: str) -> int:
     """Return a whole number above zero."""
     number = positive_number(text)
@@ -36,6 +55,7 @@ def whole_number(text: str) -> int:
     return int(number)
 
 
+@strict
 def symbol_name(text: str) -> str:
     """Return the symbol in the exchange's spelling; whether it exists is asked later."""
     name = text.strip().upper()
@@ -44,6 +64,7 @@ def symbol_name(text: str) -> str:
     return name
 
 
+@strict
 def order_side(text: str) -> Side:
     """Return buy or sell."""
     try:
@@ -52,6 +73,7 @@ def order_side(text: str) -> Side:
         raise ValueError(f"{text!r} is not one of buy, sell") from None
 
 
+@strict
 def position_direction(text: str) -> Direction:
     """Return long or short."""
     try:
@@ -60,6 +82,7 @@ def position_direction(text: str) -> Direction:
         raise ValueError(f"{text!r} is not one of long, short") from None
 
 
+@strict
 def time_in_force(text: str) -> TimeInForce:
     """Return a time in force an operator may choose."""
     allowed = ("GTC", "IOC", "FOK", "GTX", "GTD")

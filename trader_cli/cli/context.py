@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """What a command that only reads has."""
+    """A connection to the exchange of one environment."""
 
     invocation: Invocation
     settings: Settings
@@ -43,7 +43,7 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Desk(Session):
-    """What a command that may place, change or judge orders has.
+    """What a command works with.
 
     Attributes:
         command_id: who decided: the source of this command's client order ids.
@@ -107,18 +107,8 @@ def latch_of(settings: Settings) -> HaltLatch:
     return HaltLatch(settings.halt_dir, SystemClock())
 
 
-def read(invocation: Invocation, act: Callable[[Session], Awaitable[Answer]]) -> Answer:
-    """Run a command that only reads from the exchange."""
-
-    async def main() -> Answer:
-        async with open_session(invocation) as session:
-            return await act(session)
-
-    return asyncio.run(main())
-
-
 def trade(invocation: Invocation, act: Callable[[Desk], Awaitable[Answer]]) -> Answer:
-    """Run a command that works with orders, positions or the risk module."""
+    """Run a command that works with the account, its orders, its positions or the risk module."""
 
     async def main() -> Answer:
         async with open_session(invocation) as session, open_desk(session) as desk:

@@ -16,6 +16,7 @@ from typing import Final
 from trader_cli.cli.context import latch_of, make_client, settings_of
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
 from trader_cli.cli.records import (
+    cancelled_json,
     order_json,
     orders_table,
     position_json,
@@ -221,13 +222,17 @@ def result_json(environment: Environment, result: KillResult) -> Json:
         "done": result.done,
         "flat": result.flat,
         "halted": result.halted,
-        "cancelled": [_row(row) for row in result.cancelled],
+        "cancelled": [_cancelled(row) for row in result.cancelled],
         "closed": [position_json(row) for row in result.closed],
         "remaining": [_row(row) for row in result.remaining],
         "rounds": result.rounds,
         "elapsed_ms": result.elapsed_ms,
         "problems": list(result.problems),
     }
+
+
+def _cancelled(row: Resting) -> Json:
+    return _row(row) if isinstance(row, RawOrder) else cancelled_json(row)
 
 
 def _row(row: Resting | Position) -> Json:

@@ -95,6 +95,7 @@ def limit(
     ] = None,
     reduce_only: ReduceOnly = False,
     usd: Usd = None,
+    position: OfPosition = None,
 ) -> Answer:
     """Place a limit order: trader order limit BTCUSDT buy 0.001 60000 --post-only."""
     if usd is None and price is None:
@@ -113,6 +114,7 @@ def limit(
             time_in_force=_time_in_force(tif, post_only=post_only),
             good_till_ms=_good_till(good_till, tif, desk.clock.now_ms()),
             reduce_only=reduce_only,
+            direction=position,
         )
         return await place_limit(desk, wish)
 
@@ -136,6 +138,7 @@ def market(
         ),
     ] = None,
     usd: Usd = None,
+    position: OfPosition = None,
 ) -> Answer:
     """Place a market order: trader order market BTCUSDT buy 0.001."""
     if (quantity is None) == (usd is None):
@@ -147,6 +150,7 @@ def market(
         usd=usd,
         max_slippage_bps=max_slippage_bps,
         reduce_only=reduce_only,
+        direction=position,
     )
     return trade(invocation_of(context), lambda desk: place_market(desk, wish))
 

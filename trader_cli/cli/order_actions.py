@@ -6,12 +6,13 @@ order manager's.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.records import order_json, orders_table, request_json
+from trader_cli.cli.records import cancelled_json, order_json, orders_table, request_json
 from trader_cli.domain.account import Position
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.instrument import Instrument
@@ -27,14 +28,18 @@ from trader_cli.domain.order import (
 )
 from trader_cli.domain.protection import check_stop
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side, TimeInForce
-from trader_cli.errors import PartialFailure, TraderError, UsageError
+from trader_cli.errors import PartialFailure, TraderError, UsageError, VenueError
 from trader_cli.trading.fitting import fit, known_instrument
 from trader_cli.trading.risk_manager import Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitWish:
-    """A limit order as typed; exactly one of `quantity` and `usd` is given."""
+    """A limit order as typed; exactly one of `quantity` and `usd` is given.
+
+    Attributes:
+        direction: which position it belongs to in hedge mode, None in one-way mode.
+    """
 
     symbol: str
     side: Side
@@ -44,6 +49,7 @@ class LimitWish:
     time_in_force: TimeInForce
     good_till_ms: int | None
     reduce_only: bool
+    direction: Direction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,7 @@ class MarketWish:
     usd: Decimal | None
     max_slippage_bps: Decimal | None
     reduce_only: bool
+    direction: Direction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,8 @@ async def place_limit(desk: Desk, wish: LimitWish) -> Answer:
         client_order_id="",
         time_in_force=wish.time_in_force,
         good_till_ms=wish.good_till_ms,
-        reduce_only=wish.reduce_only,
+        reduce_only=_reduce_only(wish),
+        position_side=_position_side(wish),
     )
     return await place(desk, request)
 
@@ -98,7 +106,8 @@ async def place_market(desk: Desk, wish: MarketWish) -> Answer:
             side=wish.side,
             quantity=wish.quantity or _base_units(wish.usd, far),
             client_order_id="",
-            reduce_only=wish.reduce_only,
+            reduce_only=_reduce_only(wish),
+            position_side=_position_side(wish),
         )
         return await place(desk, market)
     worst = far * (ONE + wish.side.sign * wish.max_slippage_bps / BPS)
@@ -109,7 +118,8 @@ async def place_market(desk: Desk, wish: MarketWish) -> Answer:
         price=worst,
         client_order_id="",
         time_in_force=TimeInForce.IOC,
-        reduce_only=wish.reduce_only,
+        reduce_only=_reduce_only(wish),
+        position_side=_position_side(wish),
     )
     return await place(desk, bounded)
 
@@ -145,7 +155,7 @@ async def place(desk: Desk, request: OrderRequest) -> Answer:
     placed = await desk.orders.place(request, source=desk.command_id, leg=leg_of(request))
     for note in placed.notes:
         desk.invocation.say(note)
-    return one_order("Order", placed.order)
+    return one_order("Order", await _with_average(desk, placed.order))
 
 
 async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tuple[str, ...]]:
@@ -198,7 +208,7 @@ async def cancel_all_orders(
             tables=lambda: [orders_table("Resting; nothing was cancelled", rows)],
         )
     swept = await desk.orders.cancel_all_orders(symbol, own_only=own_only, include_stops=stops)
-    cancelled = [order_json(row) for row in swept.cancelled]
+    cancelled = [cancelled_json(row) for row in swept.cancelled]
     kept = [order_json(row) for row in swept.kept]
     failed = [
         {"order": order_json(row.order), "message": row.error.message} for row in swept.failed
@@ -284,6 +294,31 @@ def one_order(title: str, order: Order | AlgoOrder) -> Answer:
     """Return the answer that is one order."""
     data = order_json(order)
     return Answer(data=data, tables=lambda: [orders_table(title, [data])])
+
+
+async def _with_average(desk: Desk, order: Order | AlgoOrder) -> Order | AlgoOrder:
+    """Read what a filled order was filled at; the answer to the send does not carry it."""
+    if isinstance(order, Order) and order.filled_quantity > 0 and order.average_price is None:
+        with suppress(VenueError):  # the order is placed; only the picture of it is poorer
+            return await desk.client.get_order_status(order.symbol, order.order_id)
+    return order
+
+
+def _position_side(wish: LimitWish | MarketWish) -> PositionSide:
+    return PositionSide.BOTH if wish.direction is None else PositionSide(wish.direction.value)
+
+
+def _reduce_only(wish: LimitWish | MarketWish) -> bool:
+    """Return the flag as the exchange wants it: in hedge mode the side says it, the flag must not.
+
+    Raises:
+        UsageError: the side would enlarge the position that is to be reduced.
+    """
+    if wish.direction is None or not wish.reduce_only:
+        return wish.reduce_only
+    if wish.side is not wish.direction.exit_side:
+        raise UsageError(f"{wish.side.lower()} does not reduce a {wish.direction.lower()} position")
+    return False
 
 
 async def _plan(desk: Desk, request: OrderRequest) -> Answer:

@@ -31,7 +31,7 @@ def serve(context: typer.Context) -> int:
     from trader_cli.paper.service import serve as serve_exchange
 
     settings = _settings(invocation_of(context))
-    serve_exchange(settings.home, settings.paper, ready_fd=None)
+    serve_exchange(settings.home, settings.paper)
     return 0
 
 

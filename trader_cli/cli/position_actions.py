@@ -10,8 +10,17 @@ from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import held_position, known
 from trader_cli.cli.output import pairs
-from trader_cli.cli.records import number, order_json, orders_table, position_json, positions_table
+from trader_cli.cli.records import (
+    cancelled_json,
+    number,
+    order_json,
+    orders_table,
+    position_json,
+    positions_table,
+)
 from trader_cli.domain.account import Position
+from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.order import MarketRequest
 from trader_cli.domain.protection import (
     StopProblem,
     callback_rate,
@@ -29,6 +38,7 @@ from trader_cli.errors import (
     UsageError,
 )
 from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, TrailingPlan, WouldTrigger
+from trader_cli.trading.fitting import fit
 from trader_cli.trading.position_terms import Closed, Opened
 from trader_cli.trading.position_view import PositionView
 from trader_cli.trading.protection_spec import ProtectionSpec
@@ -49,6 +59,15 @@ class OpenWish:
     spec: ProtectionSpec
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    """What is about to be opened: base units, USDT before leverage, leverage in effect then."""
+
+    quantity: Decimal
+    notional: Decimal
+    leverage: int
+
+
 async def list_positions(desk: Desk) -> Answer:
     """List open positions."""
     rows = [view_json(row) for row in await desk.positions.list_positions()]
@@ -62,22 +81,20 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
         UsageError: sizes, symbol or filters. Halted, RefusedByRisk: nothing was changed or sent.
         VenueError: it failed before anything was executed.
     """
-    await known(desk, wish.symbol)
+    instrument = await known(desk, wish.symbol)
     spec = _with_defaults(desk, wish)
-    size = await _judge(desk, wish)
+    size = await _judge(desk, wish, instrument)
     if desk.invocation.shared.dry_run:
-        data: Json = {"dry_run": True, "symbol": wish.symbol, "side": wish.direction.value, **size}
-        title = "Would be opened; nothing was sent"
-        return Answer(data=data, tables=lambda: [pairs(title, data)])
+        return _would_open(wish, size)
     opened = await desk.positions.open_position(
         wish.symbol,
         wish.direction,
         source=desk.command_id,
         spec=spec,
-        quantity=Decimal(size["quantity"]),
+        quantity=size.quantity,
         leverage=wish.leverage,
     )
-    for note in (*opened.notes, *opened.entry.notes):
+    for note in opened.notes:
         desk.invocation.say(note)
     return await _opened_answer(desk, wish, opened)
 
@@ -203,33 +220,58 @@ def _with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
     return None if spec == ProtectionSpec() else spec
 
 
-async def _judge(desk: Desk, wish: OpenWish) -> Json:
-    """Return size and leverage once risk has approved them, before anything is changed."""
+async def _judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> _Size:
+    """Return size and leverage once filters and risk have approved them; nothing is changed."""
     if wish.leverage is not None:
         _refuse_leverage(wish.leverage, desk.limits.max_leverage)
     view = await desk.views.read(wish.symbol)
     top = await desk.client.get_book_top(wish.symbol)
     price = top.far(wish.direction.entry_side)
-    quantity = _size(wish, price)
-    leverage = wish.leverage or view.leverages.get(wish.symbol, 0)
+    position_side = await _position_side(desk, wish.direction)
+    request = MarketRequest(
+        symbol=wish.symbol,
+        side=wish.direction.entry_side,
+        quantity=_wanted_quantity(wish, price),
+        client_order_id="",
+        position_side=position_side,
+    )
+    fitted = fit(request, instrument, reference_price=price)
+    for note in fitted.notes:
+        desk.invocation.say(note)
+    quantity = fitted.request.quantity
+    assert quantity is not None, "a market order has a quantity"
+    size = _Size(
+        quantity=quantity,
+        notional=quantity * price,
+        leverage=wish.leverage or view.leverages.get(wish.symbol, 0),
+    )
     verdict = desk.risk.check_can_open(
         wish.symbol,
         wish.direction,
-        quantity * price,
-        leverage,
+        size.notional,
+        size.leverage,
         view,
-        position_side=await _position_side(desk, wish.direction),
+        position_side=position_side,
     )
     if isinstance(verdict, Refused):
         raise verdict.error()
-    return {
-        "quantity": number(quantity),
-        "notional": number(quantity * price),
-        "leverage": leverage,
+    return size
+
+
+def _would_open(wish: OpenWish, size: _Size) -> Answer:
+    data: Json = {
+        "dry_run": True,
+        "symbol": wish.symbol,
+        "side": wish.direction.value,
+        "quantity": number(size.quantity),
+        "notional": number(size.notional),
+        "leverage": size.leverage,
     }
+    title = "Would be opened; nothing was sent"
+    return Answer(data=data, tables=lambda: [pairs(title, data)])
 
 
-def _size(wish: OpenWish, price: Decimal) -> Decimal:
+def _wanted_quantity(wish: OpenWish, price: Decimal) -> Decimal:
     if wish.quantity is not None:
         return wish.quantity
     if wish.usd is not None:
@@ -264,7 +306,7 @@ async def _opened_answer(desk: Desk, wish: OpenWish, opened: Opened) -> Answer:
         "orders": [order_json(row) for row in entry.orders],
         "exits": [] if opened.protection is None else _resting_json(opened.protection),
         "closed_again": opened.closed is not None,
-        "notes": [*opened.notes, *entry.notes],
+        "notes": list(opened.notes),
     }
 
     def tables() -> list[Table]:
@@ -309,7 +351,7 @@ def _closed_answer(
         "flat": flat,
         "closed": [position_json(position) for row in done for position in row.positions],
         "orders": [order_json(order) for row in done for order in row.orders],
-        "removed": [order_json(order) for row in done for order in row.removed],
+        "removed": [cancelled_json(order) for row in done for order in row.removed],
     }
     failure: TraderError | None = None
     if len(errors) == 1 and len(held) == 1:

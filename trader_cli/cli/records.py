@@ -22,7 +22,7 @@ from trader_cli.domain.order import (
     Order,
     OrderRequest,
 )
-from trader_cli.domain.terms import OrderType
+from trader_cli.domain.terms import OrderStatus, OrderType
 
 _NO_ORDER: Final[Json] = {
     "kind": None,
@@ -59,6 +59,12 @@ def number(value: Decimal | None) -> str | None:
 def order_json(order: Order | AlgoOrder) -> Json:
     """Return the contract's order object, of either world."""
     return _NO_ORDER | _common(order) | _own_world(order)
+
+
+def cancelled_json(order: Order | AlgoOrder) -> Json:
+    """Return the order object of an order that was just cancelled, whatever was last read of it."""
+    row = order_json(order)
+    return row | {"status": OrderStatus.CANCELED.value} if order.status.is_open else row
 
 
 def request_json(request: OrderRequest) -> Json:
@@ -164,7 +170,7 @@ def position_json(
 
 
 def orders_table(title: str, orders: Sequence[Mapping[str, Any]]) -> Table:
-    """Return order objects as a table."""
+    """Return order objects as a table; columns that say nothing of any order are left out."""
     columns = {
         "symbol": "symbol",
         "side": "side",
@@ -173,16 +179,19 @@ def orders_table(title: str, orders: Sequence[Mapping[str, Any]]) -> Table:
         "quantity": "quantity",
         "filled_quantity": "filled",
         "price": "price",
+        "average_price": "average",
         "trigger_price": "trigger",
+        "activate_price": "activate",
+        "callback_rate": "trail %",
         "time_in_force": "tif",
         "reduce_only": "reduces",
         "own": "own",
     }
-    rows = [(*_cells(row, columns), _id_of(row)) for row in orders]
+    used = {name: head for name, head in columns.items() if any(row[name] for row in orders)}
     return Table(
-        title=title if rows else f"{title}: none",
-        columns=(*columns.values(), "id"),
-        rows=tuple(rows),
+        title=title if orders else f"{title}: none",
+        columns=(*used.values(), "id"),
+        rows=tuple((*_cells(row, used), _id_of(row)) for row in orders),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from trader_cli.domain.numbers import HUNDRED, ZERO, to_text
 from trader_cli.domain.order import LimitRequest, MarketRequest, OrderRequest, only_reduces
-from trader_cli.domain.terms import Direction, PositionSide, Side
+from trader_cli.domain.terms import Direction, PositionSide, Side, TimeInForce
 from trader_cli.trading.exposure import (
     as_resting,
     price_of,
@@ -252,8 +252,11 @@ class RiskManager:
 
     def _price_band(self, request: OrderRequest, mark: Decimal) -> Iterator[Refused]:
         price = price_of(request)
-        # A conditional entry's trigger lies worse than mark by nature; only its limit is a price.
+        # A conditional entry's trigger lies worse than mark by nature, and a post-only order that
+        # would pay more than the market is the exchange's to refuse: it can only rest.
         if price is None or not isinstance(request, LimitRequest):
+            return
+        if request.time_in_force is TimeInForce.GTX:
             return
         worse = (price - mark) * request.side.sign / mark * HUNDRED
         if worse > self.limits.price_band_pct:
