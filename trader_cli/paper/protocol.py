@@ -24,6 +24,9 @@ SYSTEM_NAMES: Final = frozenset({"timestamp", "recvwindow", "signature"})
 
 _FIELDS_MAX: Final = 1_000
 _STATUS_UNLISTED: Final = 400
+_JSON: Final = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,7 @@ def signed_payload(request: HttpRequest) -> tuple[bytes, str | None]:
 
 def json_text(payload: object) -> str:
     """Render any JSON-able value, compactly."""
-    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+    return _JSON.encode(payload)
 
 
 def json_response(

@@ -124,14 +124,17 @@ class Subscriptions:
         """Tell the account's events, in order, to every holder of a living listen key."""
         if not events:
             return
-        texts = [(str(event["e"]), json_text(event)) for event in events]
-        for connection in list(self._connections):
-            for key in connection.listen_keys:
-                if not self._keys.is_alive(key, now_ms):
-                    continue
-                for kind, text in texts:
-                    if connection.events is None or kind in connection.events:
-                        connection.deliver(key, text, droppable=False)
+        listening = [
+            (connection, key)
+            for connection in self._connections
+            for key in connection.listen_keys
+            if self._keys.is_alive(key, now_ms)
+        ]
+        for event in events if listening else ():
+            kind, text = str(event["e"]), json_text(event)
+            for connection, key in listening:
+                if connection.events is None or kind in connection.events:
+                    connection.deliver(key, text, droppable=False)
 
     def publish_market(self, name: str, payload: object) -> None:
         """Tell one market payload to everybody who hears the stream `name`."""
