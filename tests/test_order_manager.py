@@ -565,7 +565,7 @@ async def test_cancel_all_takes_what_can_raise_exposure_and_orphans(
         floor.orders.cancel_all_orders(own_only=own_only, include_stops=include_stops)
     )
 
-    resting = {row.client_order_id for row in [*floor.venue.open_orders, *floor.venue.open_algos]}
+    resting = floor.venue.resting_ids()
     assert resting == {names[name] for name in left}
     assert {row.client_order_id for row in swept.kept} == resting
     assert swept.failed == ()
@@ -576,7 +576,7 @@ async def test_cancel_all_of_a_symbol_leaves_the_others(floor: Floor) -> None:
 
     await floor.run(floor.orders.cancel_all_orders("ETHUSDT"))
 
-    resting = {row.client_order_id for row in [*floor.venue.open_orders, *floor.venue.open_algos]}
+    resting = floor.venue.resting_ids()
     assert resting == {names["entry"], names["stop"], names["foreign"]}
 
 

@@ -56,7 +56,8 @@ from trader_cli.trading.risk_terms import RiskLimits
 START_MS = 1_780_000_000_000
 SYMBOL = "BTCUSDT"
 TICK = Decimal("0.1")
-_SETTLED_YIELDS = 40
+_SETTLED_YIELDS = 100
+_STUCK_ROUNDS = 50
 
 T = TypeVar("T")
 
@@ -86,21 +87,22 @@ class VirtualClock:
     async def run(self, action: Awaitable[T]) -> T:
         """Await `action`, letting time jump to the next sleeper whenever all tasks wait."""
         task = asyncio.ensure_future(action)
+        idle_rounds = 0
         while not task.done():
             for _ in range(_SETTLED_YIELDS):
                 await asyncio.sleep(0)
-            if not task.done():
-                self._wake_next()
+            idle_rounds = 0 if task.done() or self._wake_next() else idle_rounds + 1
+            assert idle_rounds < _STUCK_ROUNDS, "everybody waits for what cannot come"
         return task.result()
 
-    def _wake_next(self) -> None:
+    def _wake_next(self) -> bool:
         while self._sleepers:
             at_s, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():
                 self._now_s = max(self._now_s, at_s)
                 woken.set_result(None)
-                return
-        raise AssertionError("everybody waits for something that cannot come")
+                return True
+        return False
 
 
 @dataclass
@@ -200,6 +202,11 @@ class FakeVenue:
     @property
     def stops(self) -> list[AlgoOrder]:
         return [row for row in self.open_algos if row.is_stop]
+
+    def resting_ids(self) -> set[str]:
+        """Return the client ids of everything that rests, in both worlds."""
+        names = {row.client_order_id for row in self.open_orders}
+        return names | {row.client_order_id for row in self.open_algos}
 
     def sent_ids(self) -> list[str]:
         return [row.client_order_id for row in self.sent]

@@ -162,6 +162,10 @@ class OrderTracker:
         """Take an order event of the user stream: journal it if the order is ours, wake waiters."""
         self._keep(event.order)
         self._note_order(event.order)
+        # Only what others tell wakes a waiter: its own polls must not, or it would never sleep.
+        news = self._news.get(event.order.client_order_id)
+        if news is not None:
+            news.set()
 
     async def wait_for_news(
         self, client_order_id: str, seconds: float, *also: asyncio.Event
@@ -209,9 +213,6 @@ class OrderTracker:
         self._latest[order.client_order_id] = order
         if len(self._latest) > _LATEST_KEPT:
             del self._latest[next(iter(self._latest))]
-        news = self._news.get(order.client_order_id)
-        if news is not None:
-            news.set()
 
     # --- cancelling ------------------------------------------------------------------------
 
