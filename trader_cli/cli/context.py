@@ -148,11 +148,16 @@ def make_client(settings: Settings) -> BinanceFuturesClient:
     from trader_cli.journal.ban import FileBanStore
 
     rest_url = settings.rest_url
-    if settings.environment is Environment.PAPER and rest_url is None:
-        from trader_cli.paper.process import ensure_running
+    if settings.keys is None and settings.environment is Environment.PAPER:
+        from trader_cli.paper.process import ensure_running, recorded_endpoint
 
-        endpoint = ensure_running(settings.home, SystemClock(), settings.paper)
-        rest_url, key, secret = endpoint.rest_url, endpoint.api_key, endpoint.api_secret
+        if rest_url is None:
+            own = ensure_running(settings.home, SystemClock(), settings.paper)
+            rest_url, key, secret = own.rest_url, own.api_key, own.api_secret
+        else:
+            # Another server: the embedded exchange's pair may fit; if not, that server says so.
+            known = recorded_endpoint(settings.home)
+            key, secret = ("", "") if known is None else (known.api_key, known.api_secret)
     else:
         keys = settings.required_keys()
         key, secret = keys.api_key.reveal(), keys.api_secret.reveal()

@@ -293,4 +293,17 @@ def _concerns(settings: Settings) -> bool:
         held = AccountLease.holder(settings.state_dir) is not None
     except OSError:
         held = True
-    return held or settings.journal_path.exists()
+    return held or _has_sent_orders(settings)
+
+
+def _has_sent_orders(settings: Settings) -> bool:
+    """Return True if our journal knows of any order there, or cannot say."""
+    if not settings.journal_path.exists():
+        return False
+    try:
+        with Journal.open(
+            settings.journal_path, SystemClock(), wait_ms=_JOURNAL_WAIT_MS
+        ) as journal:
+            return journal.last("intent") is not None
+    except JournalUnavailable:
+        return True
