@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from trader_cli.domain.terms import Side
 from trader_cli.paper.instruments import CONTRACTS
@@ -150,18 +151,19 @@ class Trader:
         self.now_ms = max(START_MS, self.market.now_ms)
         self.venue = Venue(CONTRACTS, self.market, self.state, chosen, self.now_ms)
 
-    def move(self, milliseconds: int = 250, **changed: object) -> list[str]:
-        """Tell a tick after some time; return the kinds of events that followed."""
+    def move(self, milliseconds: int = 250, **changed: Any) -> list[str]:
+        """Tell a tick after some time; return the kinds of events that it caused."""
+        self.events()
         self.now_ms += milliseconds
         if changed:
-            self.market.tell(tick(**changed))  # type: ignore[arg-type]
+            self.market.tell(tick(**changed))
         self.venue.advance(self.now_ms)
         return kinds(self.events())
 
-    def events(self) -> list[dict[str, object]]:
+    def events(self) -> list[dict[str, Any]]:
         return [dict(event) for event in self.venue.drain_events()]
 
-    def order(self, side: str, quantity: str, **more: str) -> dict[str, object]:
+    def order(self, side: str, quantity: str, /, **more: str) -> dict[str, Any]:
         """Place an order, LIMIT GTC if it has a price, else MARKET; the RESULT is returned."""
         sent = {"symbol": "BTCUSDT", "side": side, "quantity": quantity, "type": "MARKET"}
         if "price" in more or "priceMatch" in more:
@@ -169,11 +171,11 @@ class Trader:
         sent |= {"newOrderRespType": "RESULT"} | more
         return dict(self.venue.place_order(Params(sent), self.now_ms))
 
-    def algo(self, kind: str, side: str, **more: str) -> dict[str, object]:
+    def algo(self, kind: str, side: str, /, **more: str) -> dict[str, Any]:
         sent = {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": side, "type": kind}
         return dict(self.venue.place_algo(Params(sent | more), self.now_ms))
 
-    def ask(self, method: str, **params: str) -> object:
+    def ask(self, method: str, **params: str) -> Any:
         """Call a venue's method by name with the symbol BTCUSDT unless another is given."""
         sent = {"symbol": "BTCUSDT"} | params
         return getattr(self.venue, method)(Params(sent), self.now_ms)

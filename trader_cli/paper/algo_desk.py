@@ -22,6 +22,7 @@ from trader_cli.paper.order_desk import OrderDesk
 from trader_cli.paper.records import AlgoRecord
 from trader_cli.paper.refusal import VenueRefusal, refusal_text
 from trader_cli.paper.rules import AlgoWish, OrderWish
+from trader_cli.paper.settlement import Settlement
 
 ALGO_ORDERS_MAX: Final = 200
 _LIMIT_TYPES: Final = (OrderType.STOP, OrderType.TAKE_PROFIT)
@@ -30,11 +31,11 @@ _LIMIT_TYPES: Final = (OrderType.STOP, OrderType.TAKE_PROFIT)
 class AlgoDesk:
     """Everything that can happen to a conditional order."""
 
-    def __init__(self, core: Core, orders: OrderDesk) -> None:
+    def __init__(self, core: Core, orders: OrderDesk, settlement: Settlement) -> None:
         self._core = core
         self._orders = orders
         if core.settings.close_position_expires:
-            orders.on_flat = self.expire_closing
+            settlement.on_flat = self.expire_closing
 
     def submit(self, wish: AlgoWish, now_ms: int) -> AlgoRecord:
         """Accept a conditional order; a refusal leaves no trace."""

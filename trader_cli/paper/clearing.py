@@ -13,7 +13,7 @@ from trader_cli.domain.numbers import ZERO
 from trader_cli.paper import events, ledger
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
-from trader_cli.paper.order_desk import OrderDesk
+from trader_cli.paper.settlement import Settlement
 
 FUNDING_INTERVAL_MS: Final = 8 * 3_600_000
 _WARNING_RATIO: Final = Decimal("1.25")
@@ -23,9 +23,9 @@ _WARNING_PAUSE_MS: Final = 3_600_000
 class Clearing:
     """Funding and liquidation of one account."""
 
-    def __init__(self, core: Core, orders: OrderDesk, now_ms: int) -> None:
+    def __init__(self, core: Core, settlement: Settlement, now_ms: int) -> None:
         self._core = core
-        self._orders = orders
+        self._settlement = settlement
         self.next_funding_ms = next_funding(now_ms)
         self._warned_ms: dict[str, int] = {}
 
@@ -105,7 +105,7 @@ class Clearing:
         price = tick.bid if position.amount > 0 else tick.ask
         notional = abs(position.amount) * price
         fee = ledger.commission(notional, of.contract.taker_fee)
-        self._orders.force_close(of, position, price, fee, now_ms)
+        self._settlement.force_close(of, position, price, fee, now_ms)
         penalty = ledger.to_ledger(notional * of.contract.instrument.liquidation_fee)
         account = self._core.account
         penalty = min(penalty, max(ZERO, account.cross_wallet - spared))
@@ -123,7 +123,7 @@ class Clearing:
 
     def _expire_orders(self, of: SymbolAccount, now_ms: int) -> None:
         for order in list(of.orders.values()):
-            self._orders.expire(order, now_ms, liquidated=True)
+            self._settlement.expire(order, now_ms, liquidated=True)
 
     def _warn(self, of: SymbolAccount, position: ledger.PositionRecord, now_ms: int) -> None:
         if self._may_warn(of.symbol + position.side, now_ms):

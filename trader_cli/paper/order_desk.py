@@ -1,7 +1,7 @@
-"""Regular orders from acceptance to their end: admission, taking, resting, filling, amending.
+"""Regular orders from admission to rest: who is let in, what is taken at once, what changes later.
 
-Decides on `Core`; the rules of a single order are in `rules.py`, who fills when in `matching.py`,
-what a fill does to money in `ledger.py`. Must not know parameters, answers or time's source.
+The rules of a single order are in `rules.py`, who fills when in `matching.py`, what fills and
+endings do in `settlement.py`. Must not know parameters, answers or time's source.
 
 Source: binance-usdm reference §5.2, §6, §11.2, §13.6, §13.8.
 """
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Final
 
 from trader_cli.domain.instrument import round_down_to_step, round_up_to_step
 from trader_cli.domain.numbers import ONE, ZERO
 from trader_cli.domain.terms import (
-    AlgoStatus,
     ExecutionType,
     OrderStatus,
     OrderType,
@@ -24,32 +22,23 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.paper import events, ledger, margin, rules
+from trader_cli.paper import events, margin, rules
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
 from trader_cli.paper.market import MarketTick
 from trader_cli.paper.matching import PriceLevel, walk
-from trader_cli.paper.records import AlgoRecord, AmendmentRecord, OrderRecord, TradeRecord
+from trader_cli.paper.records import AlgoRecord, AmendmentRecord, OrderRecord
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.rules import POST_ONLY, OrderWish
-
-_BY_SELF_TRADE: Final = 1
-_BY_IOC: Final = 2
-_BY_OTHER_EXIT: Final = 4
-_BY_LIQUIDATION: Final = 5
-_BY_MARKET: Final = 9
+from trader_cli.paper.settlement import Reason, Settlement
 
 
 class OrderDesk:
-    """Everything that can happen to a regular order.
+    """Admits orders and lets them meet the market."""
 
-    Attributes:
-        on_flat: told (symbol, position side, time) when a fill leaves no position, if anybody asks.
-    """
-
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, settlement: Settlement) -> None:
         self._core = core
-        self.on_flat: Callable[[SymbolAccount, PositionSide, int], None] | None = None
+        self._settlement = settlement
 
     # -- placing -------------------------------------------------------------------------------
 
@@ -83,7 +72,9 @@ class OrderDesk:
         parts = self._prevent_self_trade(of, order, parts, now_ms)
         for price, quantity in parts:
             taken[price] = taken.get(price, ZERO) + quantity
-            self._fill(of, order, price, quantity, now_ms, maker=False, opening=opening_left)
+            self._settlement.fill(
+                of, order, price, quantity, now_ms, maker=False, opening=opening_left
+            )
             opening_left = None
         if opening_left is not None:
             self._core.emit(opening_left)
@@ -219,10 +210,10 @@ class OrderDesk:
                 break
             if expires_maker:
                 for maker in of.book.orders_at(order.side.opposite, own):
-                    maker.expire_reason = _BY_SELF_TRADE
-                    self._end(of, maker, OrderStatus.EXPIRED_IN_MATCH, now_ms)
+                    maker.expire_reason = Reason.SELF_TRADE
+                    self._settlement.end(of, maker, OrderStatus.EXPIRED_IN_MATCH, now_ms)
             if mode is not SelfTradePrevention.EXPIRE_MAKER:
-                order.expire_reason = _BY_SELF_TRADE
+                order.expire_reason = Reason.SELF_TRADE
                 return [
                     part for part in parts if part[0] != own and _reaches(order.side, own, part[0])
                 ]
@@ -259,35 +250,20 @@ class OrderDesk:
         """Let what was not taken rest, or end it, as its time in force says."""
         if not order.status.is_open:
             return
-        if order.expire_reason == _BY_SELF_TRADE:
-            self._end(of, order, OrderStatus.EXPIRED_IN_MATCH, now_ms)
+        if order.expire_reason == Reason.SELF_TRADE:
+            self._settlement.end(of, order, OrderStatus.EXPIRED_IN_MATCH, now_ms)
         elif order.type is OrderType.MARKET:
-            order.expire_reason = _BY_MARKET
-            self._end(of, order, OrderStatus.EXPIRED, now_ms)
+            order.expire_reason = Reason.MARKET_REST
+            self._settlement.end(of, order, OrderStatus.EXPIRED, now_ms)
         elif order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
-            order.expire_reason = _BY_IOC
-            self._end(of, order, OrderStatus.EXPIRED, now_ms)
+            order.expire_reason = Reason.IOC_REST
+            self._settlement.end(of, order, OrderStatus.EXPIRED, now_ms)
         else:
             of.book.add(order, of.tick)
             if order.good_till_ms:
                 self._core.add_deadline(order.good_till_ms, order.symbol)
-            self._expose(of, order)
+            self._settlement.expose(of, order)
             self._core.account.refresh(of)
-
-    # -- money ---------------------------------------------------------------------------------
-
-    def _expose(self, of: SymbolAccount, order: OrderRecord) -> None:
-        """Bring an order's share of the open-order notional up to date; refresh afterwards."""
-        wanted = ZERO
-        if order.status.is_open and not order.only_reduces and order.type is OrderType.LIMIT:
-            price = order.price
-            if order.side is Side.SELL:
-                price = margin.short_cost_price(price, of.mark)
-            wanted = price * order.remaining
-        if wanted != order.exposure:
-            key = order.position_side, order.side
-            of.resting[key] = of.resting_of(*key) + wanted - order.exposure
-            order.exposure = wanted
 
     def fill_resting(self, of: SymbolAccount, tick: MarketTick) -> None:
         """Fill what a tick reaches; the tick is already the symbol's present one."""
@@ -297,153 +273,7 @@ class OrderDesk:
             if order.only_reduces:
                 quantity = min(quantity, of.quantity_to_close(order.position_side, order.side))
             if quantity > 0:
-                self._fill(of, order, order.price, quantity, tick.time_ms, maker=True)
-
-    def _fill(
-        self,
-        of: SymbolAccount,
-        order: OrderRecord,
-        price: Decimal,
-        quantity: Decimal,
-        now_ms: int,
-        *,
-        maker: bool,
-        opening: events.UserEvent | None = None,
-        fee: Decimal | None = None,
-    ) -> None:
-        """Execute a part of an order.
-
-        Args:
-            opening: the order's NEW event where the first fill's notice goes before it.
-            fee: commission in USDT where it is not the contract's, positive = paid.
-        """
-        core, account = self._core, self._core.account
-        position = of.position(order.position_side)
-        effect = ledger.apply_fill(position, order.side, quantity, price)
-        notional = price * quantity
-        if fee is None:
-            rate = of.contract.maker_fee if maker else of.contract.taker_fee
-            fee = ledger.commission(notional, rate)
-        trade = TradeRecord(
-            trade_id=core.next_id("trades"),
-            order_id=order.order_id,
-            symbol=order.symbol,
-            side=order.side,
-            position_side=order.position_side,
-            price=price,
-            quantity=quantity,
-            realized=effect.realized,
-            commission=fee,
-            maker=maker,
-            time_ms=now_ms,
-        )
-        self._pay(of, position, effect, trade)
-        order.executed += quantity
-        order.quote += notional
-        order.updated_ms = now_ms
-        done = order.executed >= order.quantity
-        order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
-        core.changes.orders[order.order_id] = order
-        core.changes.trades.append(trade)
-        core.touch(of)
-        if done:
-            self._forget(of, order)
-        if order.exposure:
-            self._expose(of, order)
-        account.refresh(of)
-        core.emit(events.trade_lite(order, trade))
-        if opening is not None:
-            core.emit(opening)
-        core.emit_account("ORDER", now_ms, (of, position))
-        execution = ExecutionType.CALCULATED if order.forced else ExecutionType.TRADE
-        core.emit(events.order_update(order, execution, now_ms, trade=trade))
-        if done:
-            self._finish_algo(order, now_ms)
-        if effect.closed and of.reducing:
-            self._prune_reducing(of, order.position_side, now_ms)
-        if self.on_flat is not None and position.amount == 0:
-            self.on_flat(of, order.position_side, now_ms)
-
-    def _pay(
-        self,
-        of: SymbolAccount,
-        position: ledger.PositionRecord,
-        effect: ledger.FillEffect,
-        trade: TradeRecord,
-    ) -> None:
-        """Book a fill's profit and fee; in isolated margin also move the position's share."""
-        core, account = self._core, self._core.account
-        position.updated_ms = trade.time_ms
-        if effect.opened:
-            position.fees += trade.commission * effect.opened / trade.quantity
-        for kind, amount in (
-            ("REALIZED_PNL", effect.realized),
-            ("COMMISSION", -trade.commission),
-        ):
-            core.post_income(
-                kind, amount, trade.time_ms, symbol=trade.symbol, trade_id=trade.trade_id
-            )
-        if not of.isolated:
-            account.cross_wallet += effect.realized - trade.commission
-            return
-        account.cross_wallet += ledger.settle_isolated(position, effect) - trade.commission
-        if effect.opened:
-            share = ledger.to_ledger(effect.opened * trade.price / of.leverage)
-            position.isolated_wallet += share
-            account.cross_wallet -= share
-
-    def _prune_reducing(self, of: SymbolAccount, side: PositionSide, now_ms: int) -> None:
-        """End exits that have nothing left to close."""
-        for order in list(of.reducing.values()):
-            if (
-                order.position_side is side
-                and order.status.is_open
-                and of.quantity_to_close(side, order.side) == 0
-            ):
-                order.expire_reason = _BY_OTHER_EXIT
-                self._end(of, order, OrderStatus.EXPIRED, now_ms)
-
-    # -- ending --------------------------------------------------------------------------------
-
-    def cancel(self, order: OrderRecord, now_ms: int) -> None:
-        """End an open order at its owner's wish."""
-        self._end(self._core.account.symbols[order.symbol], order, OrderStatus.CANCELED, now_ms)
-
-    def expire(self, order: OrderRecord, now_ms: int, *, liquidated: bool = False) -> None:
-        """End an open order at the venue's wish."""
-        order.expire_reason = _BY_LIQUIDATION if liquidated else 0
-        self._end(self._core.account.symbols[order.symbol], order, OrderStatus.EXPIRED, now_ms)
-
-    def expire_due(self, of: SymbolAccount, now_ms: int) -> None:
-        """End orders whose good-till date has passed."""
-        for order in list(of.orders.values()):
-            if order.good_till_ms and order.good_till_ms <= now_ms:
-                self.expire(order, now_ms)
-
-    def _end(self, of: SymbolAccount, order: OrderRecord, status: OrderStatus, now_ms: int) -> None:
-        order.status = status
-        order.updated_ms = now_ms
-        self._forget(of, order)
-        if order.exposure:
-            self._expose(of, order)
-            self._core.account.refresh(of)
-        self._core.changes.orders[order.order_id] = order
-        execution = (
-            ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED
-        )
-        self._core.emit(events.order_update(order, execution, now_ms))
-        self._finish_algo(order, now_ms)
-
-    def _forget(self, of: SymbolAccount, order: OrderRecord) -> None:
-        of.book.discard(order)
-        of.orders.pop(order.order_id, None)
-        of.reducing.pop(order.order_id, None)
-        self._core.client_ids.pop((order.symbol, order.client_order_id), None)
-
-    def _finish_algo(self, order: OrderRecord, now_ms: int) -> None:
-        algo = self._core.triggered.pop(order.order_id, None)
-        if algo is not None:
-            finish_algo(self._core, algo, order, now_ms)
+                self._settlement.fill(of, order, order.price, quantity, tick.time_ms, maker=True)
 
     # -- amending ------------------------------------------------------------------------------
 
@@ -473,7 +303,7 @@ class OrderDesk:
         rules.check_price(instrument, price)
         rules.check_band(instrument, order.side, price, of.mark)
         if quantity <= order.executed:
-            self.cancel(order, now_ms)
+            self._settlement.cancel(order, now_ms)
             return
         wish = _as_wish(order, price, quantity - order.executed)
         if not order.only_reduces:
@@ -483,7 +313,7 @@ class OrderDesk:
         try:
             parts = self._parts(of, wish)
         except VenueRefusal:
-            self.cancel(order, now_ms)
+            self._settlement.cancel(order, now_ms)
             return
         self._record_amendment(order, price, quantity, now_ms)
         of.book.discard(order)
@@ -493,7 +323,7 @@ class OrderDesk:
         for part_price, part in self._prevent_self_trade(of, order, parts, now_ms):
             taken = of.taken[order.side]
             taken[part_price] = taken.get(part_price, ZERO) + part
-            self._fill(of, order, part_price, part, now_ms, maker=False)
+            self._settlement.fill(of, order, part_price, part, now_ms, maker=False)
         self._settle_rest(of, order, now_ms)
 
     def _check_amended(self, of: SymbolAccount, order: OrderRecord, wish: OrderWish) -> None:
@@ -525,55 +355,6 @@ class OrderDesk:
                 time_ms=now_ms,
             )
         )
-
-    # -- liquidation ---------------------------------------------------------------------------
-
-    def force_close(
-        self,
-        of: SymbolAccount,
-        position: ledger.PositionRecord,
-        price: Decimal,
-        fee: Decimal,
-        now_ms: int,
-    ) -> OrderRecord:
-        """Take a position over at `price`: the liquidation's own order, filled at once."""
-        core = self._core
-        order_id = core.next_id("orders")
-        side = Side.SELL if position.amount > 0 else Side.BUY
-        order = OrderRecord(
-            order_id=order_id,
-            symbol=of.symbol,
-            client_order_id=f"autoclose-{now_ms}{order_id}",
-            side=side,
-            position_side=position.side,
-            type=OrderType.LIMIT,
-            time_in_force=TimeInForce.IOC,
-            price=price,
-            quantity=abs(position.amount),
-            reduce_only=False,
-            close_position=False,
-            self_trade_prevention=SelfTradePrevention.NONE,
-            price_match=rules.NO_PRICE_MATCH,
-            good_till_ms=0,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            forced=True,
-        )
-        of.orders[order_id] = order
-        core.client_ids[order.symbol, order.client_order_id] = order
-        core.emit(events.order_update(order, ExecutionType.NEW, now_ms))
-        self._fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
-        return order
-
-
-def finish_algo(core: Core, algo: AlgoRecord, order: OrderRecord, now_ms: int) -> None:
-    """Tell that the regular order behind a conditional one ended, filled or not."""
-    algo.status = AlgoStatus.FINISHED
-    algo.updated_ms = now_ms
-    algo.actual_quantity = order.executed
-    algo.actual_price = order.quote / order.executed if order.executed else ZERO
-    core.changes.algos[algo.algo_id] = algo
-    core.emit(events.algo_update(algo, now_ms))
 
 
 def record_of(wish: OrderWish, order_id: int, now_ms: int) -> OrderRecord:

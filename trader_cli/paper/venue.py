@@ -30,6 +30,7 @@ from trader_cli.paper.params import Params
 from trader_cli.paper.queries import Queries
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
+from trader_cli.paper.settlement import Settlement
 from trader_cli.paper.state import MARKET_SNAPSHOT, State
 from trader_cli.wire import rest
 
@@ -66,13 +67,14 @@ class Venue:
         self._market_saved_ms = now_ms
         self._ticks: list[MarketTick] = []
         self._core = Core(listed, market, state, self._settings)
-        self._orders = OrderDesk(self._core)
-        self._algos = AlgoDesk(self._core, self._orders)
+        self._settlement = Settlement(self._core)
+        self._orders = OrderDesk(self._core, self._settlement)
+        self._algos = AlgoDesk(self._core, self._orders, self._settlement)
         self._config = SettingsDesk(self._core)
         self._queries = Queries(self._core)
         self._countdowns: dict[str, int] = {}
         known = self._core.restore()
-        self._clearing = Clearing(self._core, self._orders, market.now_ms if known else now_ms)
+        self._clearing = Clearing(self._core, self._settlement, market.now_ms if known else now_ms)
         if not known:
             self._deposit(self._settings.initial_balance, now_ms)
             self._core.outbox.clear()
@@ -129,7 +131,7 @@ class Venue:
         while deadlines and deadlines[0][0] <= now_ms:
             _, symbol = heappop(deadlines)
             of = self._core.account.symbols[symbol]
-            self._orders.expire_due(of, now_ms)
+            self._settlement.expire_due(of, now_ms)
             self._algos.expire_due(of, now_ms)
         for symbol in [name for name, due in self._countdowns.items() if due <= now_ms]:
             del self._countdowns[symbol]
@@ -170,7 +172,8 @@ class Venue:
         match = rules.read_price_match(params)
         if match != rules.NO_PRICE_MATCH:
             price = self._orders.matched_price(of, order.side, match)
-        assert price is not None and quantity is not None, "needed above"  # noqa: PT018
+        assert price is not None, "needed above"
+        assert quantity is not None, "needed above"
         self._orders.amend(
             order,
             price=price,
@@ -186,7 +189,7 @@ class Venue:
         order = self._queries.open_order(params, of.symbol)
         if order is None:
             raise VenueRefusal(-2011)
-        self._orders.cancel(order, now_ms)
+        self._settlement.cancel(order, now_ms)
         self._core.flush()
         return render.order_written(of.contract, order)
 
@@ -210,7 +213,7 @@ class Venue:
 
     def _cancel_orders(self, of: SymbolAccount, now_ms: int) -> None:
         for order in list(of.orders.values()):
-            self._orders.cancel(order, now_ms)
+            self._settlement.cancel(order, now_ms)
 
     def query_order(self, params: Params, now_ms: int) -> rest.OrderQueried:
         of = self._symbol(params)
@@ -329,7 +332,8 @@ class Venue:
         for name in ("amount", "type"):
             params.needed(name)
         amount, kind = params.decimal("amount"), params.integer("type")
-        assert amount is not None and kind is not None, "needed above"  # noqa: PT018
+        assert amount is not None, "needed above"
+        assert kind is not None, "needed above"
         side = params.enum("positionSide", PositionSide, code=-4060) or PositionSide.BOTH
         self._config.move_margin(of, side, amount, kind, now_ms)
         self._core.flush()

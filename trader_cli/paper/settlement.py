@@ -1,0 +1,253 @@
+"""What fills and endings do: to the order, the position, the wallet and whoever listens.
+
+The only place that changes an open order's status and moves money for a trade. Decides nothing
+about prices or turns (`order_desk.py`, `matching.py`).
+
+Source: binance-usdm reference §6.2, §7.4, §11.2, §13.3, §13.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import IntEnum
+
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.terms import (
+    AlgoStatus,
+    ExecutionType,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+from trader_cli.paper import events, ledger, margin, rules
+from trader_cli.paper.account import SymbolAccount
+from trader_cli.paper.core import Core
+from trader_cli.paper.records import OrderRecord, TradeRecord
+
+
+class Reason(IntEnum):
+    """Why an order ended before it was filled: the event's `er`."""
+
+    NONE = 0
+    SELF_TRADE = 1
+    IOC_REST = 2
+    OTHER_EXIT = 4
+    LIQUIDATION = 5
+    MARKET_REST = 9
+
+
+class Settlement:
+    """Executes and ends orders.
+
+    Attributes:
+        on_flat: told (symbol, position side, time) when a fill leaves no position, if anybody asks.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.on_flat: Callable[[SymbolAccount, PositionSide, int], None] | None = None
+
+    def fill(
+        self,
+        of: SymbolAccount,
+        order: OrderRecord,
+        price: Decimal,
+        quantity: Decimal,
+        now_ms: int,
+        *,
+        maker: bool,
+        opening: events.UserEvent | None = None,
+        fee: Decimal | None = None,
+    ) -> None:
+        """Execute a part of an order.
+
+        Args:
+            opening: the order's NEW event where the first fill's notice goes before it.
+            fee: commission in USDT where it is not the contract's, positive = paid.
+        """
+        core, account = self._core, self._core.account
+        position = of.position(order.position_side)
+        effect = ledger.apply_fill(position, order.side, quantity, price)
+        notional = price * quantity
+        if fee is None:
+            rate = of.contract.maker_fee if maker else of.contract.taker_fee
+            fee = ledger.commission(notional, rate)
+        trade = TradeRecord(
+            trade_id=core.next_id("trades"),
+            order_id=order.order_id,
+            symbol=order.symbol,
+            side=order.side,
+            position_side=order.position_side,
+            price=price,
+            quantity=quantity,
+            realized=effect.realized,
+            commission=fee,
+            maker=maker,
+            time_ms=now_ms,
+        )
+        self._pay(of, position, effect, trade)
+        order.executed += quantity
+        order.quote += notional
+        order.updated_ms = now_ms
+        done = order.executed >= order.quantity
+        order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
+        core.changes.orders[order.order_id] = order
+        core.changes.trades.append(trade)
+        core.touch(of)
+        if done:
+            self._forget(of, order)
+        if order.exposure:
+            self.expose(of, order)
+        account.refresh(of)
+        core.emit(events.trade_lite(order, trade))
+        if opening is not None:
+            core.emit(opening)
+        core.emit_account("ORDER", now_ms, (of, position))
+        execution = ExecutionType.CALCULATED if order.forced else ExecutionType.TRADE
+        core.emit(events.order_update(order, execution, now_ms, trade=trade))
+        if done:
+            self._finish_algo(order, now_ms)
+        if effect.closed and of.reducing:
+            self._prune_reducing(of, order.position_side, now_ms)
+        if self.on_flat is not None and position.amount == 0:
+            self.on_flat(of, order.position_side, now_ms)
+
+    def force_close(
+        self,
+        of: SymbolAccount,
+        position: ledger.PositionRecord,
+        price: Decimal,
+        fee: Decimal,
+        now_ms: int,
+    ) -> OrderRecord:
+        """Take a position over at `price`: the liquidation's own order, filled at once."""
+        core = self._core
+        order_id = core.next_id("orders")
+        side = Side.SELL if position.amount > 0 else Side.BUY
+        order = OrderRecord(
+            order_id=order_id,
+            symbol=of.symbol,
+            client_order_id=f"autoclose-{now_ms}{order_id}",
+            side=side,
+            position_side=position.side,
+            type=OrderType.LIMIT,
+            time_in_force=TimeInForce.IOC,
+            price=price,
+            quantity=abs(position.amount),
+            reduce_only=False,
+            close_position=False,
+            self_trade_prevention=SelfTradePrevention.NONE,
+            price_match=rules.NO_PRICE_MATCH,
+            good_till_ms=0,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            forced=True,
+        )
+        of.orders[order_id] = order
+        core.client_ids[order.symbol, order.client_order_id] = order
+        core.emit(events.order_update(order, ExecutionType.NEW, now_ms))
+        self.fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
+        return order
+
+    def _pay(
+        self,
+        of: SymbolAccount,
+        position: ledger.PositionRecord,
+        effect: ledger.FillEffect,
+        trade: TradeRecord,
+    ) -> None:
+        """Book a fill's profit and fee; in isolated margin also move the position's share."""
+        core, account = self._core, self._core.account
+        position.updated_ms = trade.time_ms
+        if effect.opened:
+            position.fees += trade.commission * effect.opened / trade.quantity
+        for kind, amount in (
+            ("REALIZED_PNL", effect.realized),
+            ("COMMISSION", -trade.commission),
+        ):
+            core.post_income(
+                kind, amount, trade.time_ms, symbol=trade.symbol, trade_id=trade.trade_id
+            )
+        if not of.isolated:
+            account.cross_wallet += effect.realized - trade.commission
+            return
+        account.cross_wallet += ledger.settle_isolated(position, effect) - trade.commission
+        if effect.opened:
+            share = ledger.to_ledger(effect.opened * trade.price / of.leverage)
+            position.isolated_wallet += share
+            account.cross_wallet -= share
+
+    def expose(self, of: SymbolAccount, order: OrderRecord) -> None:
+        """Bring an order's share of the open-order notional up to date; refresh afterwards."""
+        wanted = ZERO
+        if order.status.is_open and not order.only_reduces and order.type is OrderType.LIMIT:
+            price = order.price
+            if order.side is Side.SELL:
+                price = margin.short_cost_price(price, of.mark)
+            wanted = price * order.remaining
+        if wanted != order.exposure:
+            key = order.position_side, order.side
+            of.resting[key] = of.resting_of(*key) + wanted - order.exposure
+            order.exposure = wanted
+
+    def _prune_reducing(self, of: SymbolAccount, side: PositionSide, now_ms: int) -> None:
+        """End exits that have nothing left to close."""
+        for order in list(of.reducing.values()):
+            if (
+                order.position_side is side
+                and order.status.is_open
+                and of.quantity_to_close(side, order.side) == 0
+            ):
+                order.expire_reason = Reason.OTHER_EXIT
+                self.end(of, order, OrderStatus.EXPIRED, now_ms)
+
+    def cancel(self, order: OrderRecord, now_ms: int) -> None:
+        """End an open order at its owner's wish."""
+        self.end(self._core.account.symbols[order.symbol], order, OrderStatus.CANCELED, now_ms)
+
+    def expire(self, order: OrderRecord, now_ms: int, *, liquidated: bool = False) -> None:
+        """End an open order at the venue's wish."""
+        order.expire_reason = Reason.LIQUIDATION if liquidated else Reason.NONE
+        self.end(self._core.account.symbols[order.symbol], order, OrderStatus.EXPIRED, now_ms)
+
+    def expire_due(self, of: SymbolAccount, now_ms: int) -> None:
+        """End orders whose good-till date has passed."""
+        for order in list(of.orders.values()):
+            if order.good_till_ms and order.good_till_ms <= now_ms:
+                self.expire(order, now_ms)
+
+    def end(self, of: SymbolAccount, order: OrderRecord, status: OrderStatus, now_ms: int) -> None:
+        order.status = status
+        order.updated_ms = now_ms
+        self._forget(of, order)
+        if order.exposure:
+            self.expose(of, order)
+            self._core.account.refresh(of)
+        self._core.changes.orders[order.order_id] = order
+        execution = (
+            ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED
+        )
+        self._core.emit(events.order_update(order, execution, now_ms))
+        self._finish_algo(order, now_ms)
+
+    def _forget(self, of: SymbolAccount, order: OrderRecord) -> None:
+        of.book.discard(order)
+        of.orders.pop(order.order_id, None)
+        of.reducing.pop(order.order_id, None)
+        self._core.client_ids.pop((order.symbol, order.client_order_id), None)
+
+    def _finish_algo(self, order: OrderRecord, now_ms: int) -> None:
+        """Tell that the regular order behind a conditional one ended, filled or not."""
+        algo = self._core.triggered.pop(order.order_id, None)
+        if algo is None:
+            return
+        algo.status = AlgoStatus.FINISHED
+        algo.updated_ms = now_ms
+        algo.actual_quantity = order.executed
+        algo.actual_price = order.quote / order.executed if order.executed else ZERO
+        self._core.changes.algos[algo.algo_id] = algo
+        self._core.emit(events.algo_update(algo, now_ms))
