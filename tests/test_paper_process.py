@@ -185,6 +185,25 @@ def test_a_server_that_hangs_is_ended_by_stop(home: Path) -> None:
     wait_until_gone(endpoint.pid)
 
 
+def test_a_server_in_the_foreground_ends_cleanly_on_ctrl_c(home: Path) -> None:
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "trader_cli.paper", "--home", str(home), "--ready-fd", str(writer)],
+        pass_fds=(writer,),
+    ) as server:
+        os.close(writer)
+        assert os.read(reader, 1) == b"1"
+        os.close(reader)
+        endpoint = process.running(home)
+
+        server.send_signal(signal.SIGINT)
+
+        assert server.wait(timeout=20) == 0
+    assert endpoint is not None
+    assert endpoint.pid == server.pid
+    assert process.running(home) is None
+
+
 def test_a_home_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

@@ -226,6 +226,17 @@ class TestFaults:
         resting = paper.ask("GET", "/fapi/v1/openOrders", {"symbol": "BTCUSDT"})
         assert len(resting) == (3 if kind.endswith("_executed") else 1)
 
+    def test_faults_are_armed_and_cleared_from_outside(self, paper: PaperVenue) -> None:
+        wish = {"kind": "unavailable", "method": "POST", "path": "/fapi/*", "times": "2"}
+
+        armed = paper.ask("POST", "/paper/fault", wish, signed=False)
+        assert armed == {"kind": "unavailable", "method": "POST", "path": "/fapi/*", "times": 2}
+        assert paper.request("POST", "/fapi/v1/order", RESTING).status == 503
+        paper.ask("DELETE", "/paper/fault", signed=False)
+        assert paper.request("POST", "/fapi/v1/order", RESTING).status == 200
+        for bad in ({"kind": "earthquake"}, {"kind": "unknown", "times": "0"}, {}):
+            assert paper.refused("POST", "/paper/fault", bad, signed=False)[0] == 400
+
 
 class TestUserStream:
     def test_a_market_fill_is_told_in_live_order(self, paper: PaperVenue) -> None:
@@ -436,7 +447,9 @@ class TestPythonBinance:
         async with python_binance() as (client, port):
             Manager.FSTREAM_URL = f"{port.stream_url}/"
             manager = Manager(client)
-            async with manager.futures_user_socket() as stream:
+            stream_ahead = manager.futures_user_socket()
+            stream_ahead.TIMEOUT = 0.1  # how long it goes on reading after it was told to end
+            async with stream_ahead as stream:
                 await client.futures_create_order(**MARKET)
                 async with asyncio.timeout(5):
                     kinds = [(await stream.recv())["e"] for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The exchange's own switches, outside Binance's name space: status, price, reset, stop.
+"""The exchange's own switches, outside Binance's name space: status, price, reset, stop, fault.
 
 Knows what `trader paper …` may ask of a running exchange. No client of Binance ever meets these.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from trader_cli.domain.numbers import to_wire
 from trader_cli.errors import UsageError
 from trader_cli.paper.auth import Security
+from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Handler, Route
@@ -75,6 +76,25 @@ def _stop(exchange: Exchange, _params: Params, now_ms: int) -> object:
     return {"stopping": True, "time_ms": now_ms}
 
 
+def _arm_fault(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    word = params.needed("kind")
+    if word not in {kind.value for kind in FaultKind}:
+        raise VenueRefusal(-1130, "kind")
+    kind = FaultKind(word)
+    times = params.integer("times")
+    times = 1 if times is None else times
+    if times < 1:
+        raise VenueRefusal(-1130, "times")
+    method, path = params.text("method") or "*", params.text("path") or "*"
+    exchange.faults.arm(kind, method=method, path=path, times=times)
+    return {"kind": kind, "method": method, "path": path, "times": times}
+
+
+def _clear_faults(exchange: Exchange, _params: Params, _now_ms: int) -> object:
+    exchange.faults.clear()
+    return {"cleared": True}
+
+
 def _row(method: str, path: str, handler: Handler) -> Route:
     return Route(method=method, path=path, security=Security.CONTROL, handler=handler, weight=0)
 
@@ -85,4 +105,6 @@ CONTROL_ROUTES: Final = (
     _row("POST", "/paper/price", _jump),
     _row("POST", "/paper/reset", _reset),
     _row("POST", "/paper/stop", _stop),
+    _row("POST", "/paper/fault", _arm_fault),
+    _row("DELETE", "/paper/fault", _clear_faults),
 )
