@@ -153,7 +153,7 @@ class FakeVenue:
         self._faults[method].append(Fault(error, executed))
 
     def fail_always(self, method: str, error: VenueError | None) -> None:
-        """Let every call of `method` fail, until None."""
+        """Let every call of `method` fail, until None; `place_conditional` is a part of `send`."""
         if error is None:
             self._forever.pop(method, None)
         else:
@@ -219,6 +219,8 @@ class FakeVenue:
     async def send(self, request: OrderRequest) -> Order | AlgoOrder:
         self.before("send")
         self.sent.append(request)
+        if isinstance(request, ConditionalRequest) and "place_conditional" in self._forever:
+            raise self._forever["place_conditional"]
         return await self._do("send", request.client_order_id, lambda: self._accept(request))
 
     async def cancel_order(
