@@ -21,7 +21,7 @@ class AbsentJournal:
     """Stands in for `Journal`; `reason` is why there is none."""
 
     def __init__(self, reason: JournalUnavailable) -> None:
-        self._reason = reason
+        self.reason = reason
 
     def record_intent(
         self,
@@ -80,5 +80,5 @@ class AbsentJournal:
 
     def _refuse(self) -> Never:
         raise JournalUnavailable(
-            self._reason.message, code=self._reason.code, advice=self._reason.advice
+            self.reason.message, code=self.reason.code, advice=self.reason.advice
         )

@@ -26,6 +26,9 @@ from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import MarginType, PositionSide
 
 _ENDED_KEPT: Final = 4_096
+_OVERLAP_MS: Final = 2_000
+"""How long before a reading an event may lie and still know better: both clocks err a little."""
+
 _TRANSFERS: Final = frozenset(
     {
         "DEPOSIT",
@@ -65,11 +68,24 @@ class AccountMirror:
         symbols: Iterable[str],
         orders: Sequence[Order],
         algos: Sequence[AlgoOrder],
+        *,
+        asked_ms: int,
     ) -> None:
-        """Replace what is known of the open orders of `symbols` by a complete reading."""
+        """Replace what is known of the open orders of `symbols` by a complete reading.
+
+        What changed about when it was asked for, `asked_ms` in exchange time, is kept.
+        """
         covered = set(symbols)
-        self._orders = {key: row for key, row in self._orders.items() if key[0] not in covered}
-        self._algos = {key: row for key, row in self._algos.items() if row.symbol not in covered}
+        self._orders = {
+            key: row
+            for key, row in self._orders.items()
+            if row.symbol not in covered or row.updated_ms > asked_ms - _OVERLAP_MS
+        }
+        self._algos = {
+            key: row
+            for key, row in self._algos.items()
+            if row.symbol not in covered or row.updated_ms > asked_ms - _OVERLAP_MS
+        }
         for order in orders:
             self._take_order(order)
         for algo in algos:
@@ -80,7 +96,7 @@ class AccountMirror:
     ) -> None:
         """Replace the positions by a complete reading that was asked for at `asked_ms`.
 
-        `asked_ms` is exchange time; an event younger than that keeps its word.
+        `asked_ms` is exchange time; an event about as young as that keeps its word.
         """
         before = self._positions
         rows = {(row.symbol, row.position_side): row for row in positions}
@@ -89,7 +105,7 @@ class AccountMirror:
             read, known = rows.get(key), before.get(key)
             if (
                 known is not None
-                and known.updated_ms > asked_ms
+                and known.updated_ms > asked_ms - _OVERLAP_MS
                 and (read is None or known.updated_ms > read.updated_ms)
             ):
                 merged[key] = known
@@ -103,6 +119,14 @@ class AccountMirror:
         """Begin the derived equity anew from what the exchange says now."""
         self._wallet = wallet
         self._booked = ZERO
+
+    def take_algo(self, algo: AlgoOrder) -> None:
+        """Take in a conditional order as an answer told it; events may still know better."""
+        self._take_algo(algo)
+
+    def take_leverage(self, symbol: str, leverage: int) -> None:
+        """Take in a symbol's leverage as an answer told it."""
+        self._leverages[symbol] = leverage
 
     def apply(self, event: UserEvent) -> None:
         """Carry the picture on by one event; events that are no news change nothing."""

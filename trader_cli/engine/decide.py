@@ -14,9 +14,11 @@ from trader_cli.engine.decide_position import (
     forget_wanted,
     on_entry_ended,
     on_exit_ended,
+    on_exit_wanted,
     on_flat,
     on_position,
     on_protection,
+    on_stop_passed,
     reconsider,
     watch,
 )
@@ -25,6 +27,7 @@ from trader_cli.engine.draft import DAY_MS, Draft, EngineRules, breaker_is_open,
 from trader_cli.engine.facts import (
     EntryEnded,
     ExitEnded,
+    ExitWanted,
     Fact,
     GapSeen,
     HaltSeen,
@@ -36,6 +39,7 @@ from trader_cli.engine.facts import (
     Resumed,
     SignalConfirmed,
     SignalWithdrawn,
+    StopPassed,
     Ticked,
     TradeClosed,
 )
@@ -64,6 +68,10 @@ def step(
             _on_trade_closed(draft, fact)
         case ProtectionSeen():
             on_protection(draft, fact)
+        case StopPassed():
+            on_stop_passed(draft, fact)
+        case ExitWanted():
+            on_exit_wanted(draft, fact)
         case HaltSeen():
             _on_halt(draft, fact)
         case Resumed():

@@ -14,7 +14,15 @@ from trader_cli.domain.terms import Direction
 from trader_cli.engine.actions import Protect, SettleTrade, Warn
 from trader_cli.engine.decide_signal import enter_if_allowed, on_directional, timing_problem
 from trader_cli.engine.draft import FLIP, RETRY_MS, Draft
-from trader_cli.engine.facts import EntryEnded, ExitEnded, Ownership, PositionSeen, ProtectionSeen
+from trader_cli.engine.facts import (
+    EntryEnded,
+    ExitEnded,
+    ExitWanted,
+    Ownership,
+    PositionSeen,
+    ProtectionSeen,
+    StopPassed,
+)
 from trader_cli.engine.state import Holding
 
 _MINUTE_MS: Final = 60_000
@@ -176,6 +184,22 @@ def on_protection(draft: Draft, fact: ProtectionSeen) -> None:
         draft.holdings[fact.symbol] = holding
     if fact.symbol not in draft.entries:
         _ask_protection(draft, holding)
+
+
+def on_exit_wanted(draft: Draft, fact: ExitWanted) -> None:
+    """Close an own position on somebody's word; what is not the engine's is left alone."""
+    holding = draft.holdings.get(fact.symbol)
+    if holding is not None and holding.is_own:
+        draft.drop_entry(fact.symbol, fact.reason)
+        draft.close(holding, fact.reason)
+
+
+def on_stop_passed(draft: Draft, fact: StopPassed) -> None:
+    """Close at once what can no longer be stopped where it should be."""
+    holding = draft.holdings.get(fact.symbol)
+    if holding is not None and holding.is_own:
+        draft.drop_entry(fact.symbol, fact.message)
+        draft.close(holding, "stop_passed")
 
 
 def _ask_protection(draft: Draft, holding: Holding) -> None:

@@ -105,6 +105,22 @@ class ProtectionSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopPassed:
+    """Price is already through where the stop belongs: only closing protects now."""
+
+    symbol: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitWanted:
+    """Somebody other than an advisor wants the engine's own position of a symbol closed."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HaltSeen:
     """The latch as it stands: the account's reason, and those of single symbols."""
 
@@ -166,6 +182,8 @@ Fact = (
     | ExitEnded
     | TradeClosed
     | ProtectionSeen
+    | StopPassed
+    | ExitWanted
     | HaltSeen
     | Resumed
     | GapSeen

@@ -24,7 +24,7 @@ from trader_cli.journal.journal import Journal, JournalRow
 DECISION: Final = "decision"
 REFUSAL: Final = "refusal"
 TRADE: Final = "trade"
-RESUME: Final = "resume"
+RESUME: Final = "resumed"
 
 _DAY_MS: Final = 86_400_000
 _USED_KEPT_MS: Final = 2 * _DAY_MS
@@ -62,6 +62,7 @@ class Remembered:
         state: used decisions, cool-downs, breaker; no positions and not ready.
         tallies: closed trades by advisor.
         open_decisions: by symbol, candidates for the ownership of what the exchange still holds.
+        decisions: ids of every decision that was acted on.
         newest_ms: by advisor, the newest decision that was ever acted on or refused.
         last_loss_ms: when the last losing trade ended, None if there was none.
     """
@@ -69,6 +70,7 @@ class Remembered:
     state: EngineState
     tallies: Mapping[str, Tally]
     open_decisions: Mapping[str, OpenDecision]
+    decisions: frozenset[str]
     newest_ms: Mapping[str, int]
     last_loss_ms: int | None
 
@@ -103,6 +105,7 @@ def remember(journal: Journal, *, now_ms: int, rules: BridgeRules) -> Remembered
         ),
         tallies=_tallies(trades),
         open_decisions=_open_decisions(decisions, trades),
+        decisions=frozenset(str(row.data["decision_id"]) for row in decisions),
         newest_ms=_newest(acted),
         last_loss_ms=max(
             (int(row.data["exited_ms"]) for row in trades if Decimal(row.data["net_pnl"]) < 0),

@@ -21,6 +21,8 @@ from trader_cli.exchange.transport import HttpSession, Usage
 MAINNET_REST_URL: Final = "https://fapi.binance.com"
 TESTNET_REST_URL: Final = "https://demo-fapi.binance.com"
 """The venue's present name of the testnet; older programs still say testnet.binancefuture.com."""
+MAINNET_STREAM_URL: Final = "wss://fstream.binance.com"
+TESTNET_STREAM_URL: Final = "wss://fstream.binancefuture.com"
 
 
 class BinanceFuturesClient(OrderEndpoints):
@@ -67,6 +69,11 @@ class BinanceFuturesClient(OrderEndpoints):
                 ban=ban,
             )
         )
+
+    @property
+    def rest_url(self) -> str:
+        """The origin that requests go to."""
+        return self._gateway.rest_url
 
     def __repr__(self) -> str:
         return f"BinanceFuturesClient({self._gateway.rest_url})"

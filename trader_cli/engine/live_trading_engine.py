@@ -1,0 +1,578 @@
+"""The live engine: everything that happens goes into one queue, one consumer decides.
+
+It wires streams, bridge, timer and readings to `decide`, and `decide`'s wishes to the workers. It
+holds no trading rule: what a signal, a gap or a naked position leads to is decided in `decide`, and
+how it is carried out is the workers'. A task that dies takes the engine with it; the stops rest at
+the exchange, not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import Final
+
+from trader_cli.bridge.confirm import BridgeEvent, BridgeMemory
+from trader_cli.bridge.feedback import Source, TradeResult
+from trader_cli.bridge.watcher import BridgeWatcher
+from trader_cli.clock import Clock
+from trader_cli.domain.account_events import StreamGap, UserEvent
+from trader_cli.domain.rules import BridgeRules, EntryPolicy
+from trader_cli.domain.signal import Signal
+from trader_cli.engine.account_mirror import AccountMirror
+from trader_cli.engine.advisors import (
+    AdvisorDied,
+    AdvisorEnded,
+    AdvisorEvent,
+    AdvisorProgram,
+    AdvisorStarted,
+    supervise,
+)
+from trader_cli.engine.decide import step
+from trader_cli.engine.draft import EngineRules
+from trader_cli.engine.facts import ExitWanted, Fact, HaltSeen, Resumed, SignalConfirmed, Ticked
+from trader_cli.engine.feedback_loop import FeedbackLoop, Told
+from trader_cli.engine.hands import Hands, Report, shown
+from trader_cli.engine.intake import Intake, News
+from trader_cli.engine.loss_watch import LossWatch
+from trader_cli.engine.market_board import MarketBoard
+from trader_cli.engine.performing import Performer
+from trader_cli.engine.protecting import Protecting
+from trader_cli.engine.readings import read
+from trader_cli.engine.record import fact_row, user_event_row
+from trader_cli.engine.recovering import Recovered, recover
+from trader_cli.engine.remembered import RESUME, remember
+from trader_cli.engine.views import EngineViews
+from trader_cli.errors import VenueError
+from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
+from trader_cli.exchange.streams import MarketStream, UserStream
+from trader_cli.journal.encoding import JsonObject
+from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.journal.halt import Halt, HaltedBy, HaltLatch
+from trader_cli.journal.journal import Journal
+from trader_cli.trading.kill import KillResult, kill
+from trader_cli.trading.order_manager import OrderManager
+from trader_cli.trading.position_manager import PositionManager
+from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.trading.risk_terms import EntryBlock
+
+_TICK_S: Final = 0.25
+_READ_EVERY_S: Final = 2.0
+_EQUITY_EVERY_S: Final = 2.0
+_EQUITY_AGAIN_S: Final = 1.0
+_STREAM_WAIT_S: Final = 5.0
+_RECONCILE_PAUSE_S: Final = 1.0
+_WIND_DOWN_S: Final = 20.0
+_POLL_S: Final = 0.05
+_ONCE_QUIET_S: Final = 1.0
+_ONCE_S_MAX: Final = 120.0
+_INBOX_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How one run is set up.
+
+    Attributes:
+        bridge_dir: where the advisors write; created if missing.
+        log_dir: where the advisors' output goes.
+        source: how feedback names where its numbers come from.
+        zone: where the advisors' naive timestamps are local.
+        hedge_mode: the account holds LONG and SHORT apart.
+        programs: advisors to start, with `advisor_environment`.
+        blocks: reasons outside the limits why nothing may open (the live gate).
+    """
+
+    bridge_dir: Path
+    log_dir: Path
+    bridge: BridgeRules
+    entry: EntryPolicy
+    source: Source
+    zone: tzinfo
+    hedge_mode: bool
+    recv_window_ms: int = 5_000
+    programs: tuple[AdvisorProgram, ...] = ()
+    advisor_environment: Mapping[str, str] = field(default_factory=dict)
+    blocks: tuple[EntryBlock, ...] = ()
+
+
+class LiveTradingEngine:
+    """Follows the bridge files until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        client: BinanceFuturesClient,
+        user_stream: UserStream,
+        market_stream: MarketStream,
+        journal: Journal,
+        latch: HaltLatch,
+        risk: RiskManager,
+        clock: Clock,
+        options: EngineOptions,
+        report: Report,
+    ) -> None:
+        self._client = client
+        self._user_stream = user_stream
+        self._market_stream = market_stream
+        self._journal = journal
+        self._latch = latch
+        self._clock = clock
+        self._options = options
+        self._report = report
+        self._rules = EngineRules(bridge=options.bridge, entry=options.entry)
+        self._symbols = options.bridge.symbols
+        self._remembered = remember(journal, now_ms=clock.now_ms(), rules=options.bridge)
+        self._state = self._remembered.state
+        self._inbox: asyncio.Queue[Fact | News] = asyncio.Queue(_INBOX_MAX)
+        self._board = MarketBoard(
+            clock=clock, read_top=client.get_book_top, read_mark=client.get_mark_price
+        )
+        mirror = AccountMirror()
+        self._losses = LossWatch(
+            client, journal=journal, mirror=mirror, board=self._board, risk=risk, clock=clock
+        )
+        self._hands = self._make_hands(mirror, risk)
+        protecting = Protecting(self._hands)
+        self._performer = Performer(
+            self._hands,
+            protecting,
+            latch=latch,
+            on_trade=self._count_trade,
+            kill=self._begin_kill,
+            reconcile=self._want_reconcile,
+        )
+        self._intake = Intake(
+            self._hands,
+            protecting,
+            symbols=self._symbols,
+            state=lambda: self._state,
+            on_booked=self._losses.ledger_is_due,
+            on_stream=self._stream_changed,
+        )
+        self._memory = BridgeMemory(
+            confirm_ms=options.bridge.confirm_ms, newest_ms=self._remembered.newest_ms
+        )
+        self._feedback = self._make_feedback()
+        self._halts: list[Halt] | None = None
+        self._resume_seq = self._last_resume()
+        self._stream_is_open = asyncio.Event()
+        self._reconcile_wanted = asyncio.Event()
+        self._kill_wanted: asyncio.Queue[str] = asyncio.Queue()
+        self._ending = False
+        self._journal_failed = False
+        self._ready_since: float | None = None
+
+    # --- what others may ask of it -------------------------------------------------------------
+
+    async def run(
+        self, stop: asyncio.Event, *, for_s: float | None = None, once: bool = False
+    ) -> None:
+        """Follow the bridge until `stop` is set, `for_s` seconds passed, or `once` is done.
+
+        At the end entries are cancelled; stops stay at the exchange.
+        """
+        with contextlib.suppress(OSError):
+            self._latch.prepare()
+        self._report(
+            "started",
+            {
+                "symbols": list(self._symbols),
+                "bridge": str(self._options.bridge_dir),
+                "advisors": [program.name for program in self._options.programs],
+            },
+        )
+        self._watch_halts()
+        self._reconcile_wanted.set()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in self._jobs()]
+            await self._until_over(stop, for_s=for_s, once=once)
+            await self._wind_down()
+            for task in tasks:
+                task.cancel()
+        self._feedback.write()
+        with contextlib.suppress(JournalUnavailable):
+            self._journal.flush()
+        self._report("stopped", {"positions": [self._shown_holding(s) for s in self._symbols_held]})
+
+    async def process_ai_signal(self, signal: Signal) -> None:
+        """Act on a decision as if a bridge file had shown it twice."""
+        await self._inbox.put(SignalConfirmed(signal=signal))
+
+    async def handle_position_exit(self, symbol: str, reason: str) -> None:
+        """Close the engine's own position of `symbol` reduce-only at market."""
+        await self._inbox.put(ExitWanted(symbol=symbol, reason=reason))
+
+    async def emergency_shutdown(
+        self, reason: str, *, by: HaltedBy = HaltedBy.PERSON
+    ) -> KillResult:
+        """Latch the halt, cancel everything, flatten everything and prove it."""
+        self._performer.halted.set()
+        self._performer.withdraw_entries()
+        result = await kill(
+            self._client,
+            self._latch,
+            clock=self._clock,
+            reason=reason,
+            by=by,
+            recv_window_ms=self._options.recv_window_ms,
+            engine_quiet=lambda: not self._state.entries,
+        )
+        self._report(
+            "halted",
+            {
+                "reason": reason,
+                "flat": result.flat,
+                "halted": result.halted,
+                "cancelled": len(result.cancelled),
+                "closed": len(result.closed),
+                "problems": list(result.problems),
+            },
+        )
+        self._reconcile_wanted.set()
+        return result
+
+    # --- the queue and its consumer --------------------------------------------------------------
+
+    def _tell(self, fact: Fact) -> None:
+        self._inbox.put_nowait(fact)
+
+    async def _consume(self) -> None:
+        while True:
+            item = await self._inbox.get()
+            for fact in self._facts_of(item):
+                self._decide(fact)
+
+    def _facts_of(self, item: Fact | News) -> tuple[Fact, ...]:
+        if isinstance(item, Fact):
+            return (item,)
+        if isinstance(item, UserEvent):
+            self._note(*user_event_row(item))
+        if isinstance(item, Recovered):
+            for found in item.owned:
+                self._performer.began(found.symbol, found.ownership.decision_id, found.began_ms)
+            for ended in item.gone:
+                assert ended.seen.ownership is not None, "only own trades are settled"
+                decision_id = ended.seen.ownership.decision_id
+                self._performer.began(ended.seen.symbol, decision_id, ended.began_ms)
+        return tuple(self._intake.facts_of(item))
+
+    def _decide(self, fact: Fact) -> None:
+        if self._ending and isinstance(fact, SignalConfirmed):
+            return
+        before, now_ms = self._state, self._clock.now_ms()
+        self._state, actions = step(before, fact, now_ms, self._rules)
+        if actions or self._state != before:
+            self._note(*fact_row(fact, actions, now_ms))
+        for action in actions:
+            self._performer.perform(action)
+
+    def _note(self, kind: str, data: JsonObject) -> None:
+        """Journal best effort: an engine that cannot write refuses entries by itself."""
+        try:
+            self._journal.record(kind, data, deadline_ms=50)
+        except JournalUnavailable as error:
+            if not self._journal_failed:
+                self._warn("journal", f"{error.message}; nothing opens until it works again")
+            self._journal_failed = True
+        else:
+            self._journal_failed = False
+
+    # --- jobs ------------------------------------------------------------------------------------
+
+    def _jobs(self) -> list[Coroutine[None, None, None]]:
+        options = self._options
+        watcher = BridgeWatcher(
+            options.bridge_dir, zone=options.zone, clock=self._clock, memory=self._memory
+        )
+        return [
+            self._performer.run(),
+            self._consume(),
+            self._pump_user(),
+            self._pump_market(),
+            watcher.run(self._take_bridge),
+            self._tick(),
+            self._read_regularly(),
+            self._watch_losses(),
+            self._reconcile_when_wanted(),
+            self._kill_when_wanted(),
+            self._feedback.run(options.bridge.feedback_max_age_s / 2),
+            *(
+                supervise(
+                    program,
+                    bridge_dir=options.bridge_dir,
+                    log_dir=options.log_dir,
+                    environment=options.advisor_environment,
+                    clock=self._clock,
+                    on_event=self._on_advisor,
+                )
+                for program in options.programs
+            ),
+        ]
+
+    async def _pump_user(self) -> None:
+        async for event in self._user_stream.events():
+            await self._inbox.put(event)
+
+    async def _pump_market(self) -> None:
+        async for event in self._market_stream.events():
+            # A price that stops is refused as stale by risk; no account event was missed.
+            if isinstance(event, StreamGap):
+                self._report("gap", {"stream": event.stream, "reason": event.reason})
+            self._board.take(event)
+
+    async def _take_bridge(self, event: BridgeEvent) -> None:
+        await self._inbox.put(event)
+
+    async def _tick(self) -> None:
+        while True:
+            self._watch_halts()
+            self._watch_resumes()
+            await self._inbox.put(Ticked())
+            await self._clock.sleep(_TICK_S)
+
+    def _watch_halts(self) -> None:
+        """Tell a change of the latch, and acknowledge it once nothing of an entry is under way."""
+        halts = self._latch.all()
+        if halts != self._halts:
+            first = self._halts is None
+            self._halts = halts
+            account = next((row.reason for row in halts if row.symbol is None), None)
+            symbols = {row.symbol: row.reason for row in halts if row.symbol is not None}
+            if account is None:
+                self._performer.halted.clear()
+            else:
+                self._performer.halted.set()
+            self._tell(HaltSeen(account=account, symbols=symbols))
+            if halts or not first:
+                self._report(
+                    "halted",
+                    {"halted": bool(halts), "reason": account, "symbols": symbols},
+                )
+        quiet = not self._state.entries and self._performer.is_idle
+        if halts and quiet and os.getpid() not in self._latch.acknowledged_by():
+            with contextlib.suppress(OSError):
+                self._latch.acknowledge(os.getpid(), halts)
+
+    def _watch_resumes(self) -> None:
+        seq = self._last_resume()
+        if seq != self._resume_seq:
+            self._resume_seq = seq
+            self._losses.resumed()
+            self._tell(Resumed())
+
+    def _last_resume(self) -> int:
+        try:
+            row = self._journal.last(RESUME)
+        except JournalUnavailable:
+            return self._resume_seq
+        return 0 if row is None else row.seq
+
+    async def _read_regularly(self) -> None:
+        """Read orders and positions now and then: a stop can vanish without an event."""
+        while True:
+            await self._clock.sleep(_READ_EVERY_S)
+            try:
+                reading = await read(self._client, self._symbols)
+            except VenueError as error:
+                self._warn("read", error.message)
+            else:
+                await self._inbox.put(reading)
+
+    async def _watch_losses(self) -> None:
+        while True:
+            pause_s = _EQUITY_EVERY_S
+            try:
+                for fact in await self._losses.read():
+                    await self._inbox.put(fact)
+            except (VenueError, JournalUnavailable) as error:
+                self._warn("equity", error.message)
+            reading = self._losses.reading
+            if reading is None or not reading.agrees:
+                pause_s = _EQUITY_AGAIN_S
+            await self._clock.sleep(pause_s)
+
+    async def _reconcile_when_wanted(self) -> None:
+        at_start = True
+        while True:
+            await self._reconcile_wanted.wait()
+            await self._wait_for_stream()
+            self._reconcile_wanted.clear()
+            try:
+                recovered = await recover(
+                    self._hands,
+                    symbols=self._symbols,
+                    open_decisions=self._remembered.open_decisions if at_start else {},
+                    decisions=self._remembered.decisions,
+                    at_start=at_start,
+                    stream_is_open=self._stream_is_open.is_set(),
+                )
+            except (VenueError, JournalUnavailable) as error:
+                self._warn("reconcile", error.message)
+                self._reconcile_wanted.set()
+            else:
+                at_start = False
+                await self._inbox.put(recovered)
+            await self._clock.sleep(_RECONCILE_PAUSE_S)
+
+    async def _wait_for_stream(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STREAM_WAIT_S):
+                await self._stream_is_open.wait()
+
+    async def _kill_when_wanted(self) -> None:
+        while True:
+            await self.emergency_shutdown(await self._kill_wanted.get(), by=HaltedBy.RULE)
+
+    # --- beginning and end -----------------------------------------------------------------------
+
+    async def _until_over(self, stop: asyncio.Event, *, for_s: float | None, once: bool) -> None:
+        started = self._clock.monotonic()
+        while not stop.is_set():
+            elapsed = self._clock.monotonic() - started
+            if for_s is not None and elapsed >= for_s:
+                return
+            if once and (self._has_settled() or elapsed >= _ONCE_S_MAX):
+                return
+            await self._clock.sleep(_POLL_S)
+
+    def _has_settled(self) -> bool:
+        """Return True if every decision that is present is final, and what is held is protected."""
+        now = self._clock.monotonic()
+        state = self._state
+        busy = (
+            not state.ready
+            or not self._performer.is_idle
+            or bool(state.entries or state.wanted or state.exiting)
+            or not self._inbox.empty()
+            or self._memory.recheck_at(now) is not None
+            or any(row.is_own and row.naked_since_ms is not None for row in state.holdings.values())
+        )
+        if busy:
+            self._ready_since = None
+        elif self._ready_since is None:
+            self._ready_since = now
+        return self._ready_since is not None and now - self._ready_since >= _ONCE_QUIET_S
+
+    async def _wind_down(self) -> None:
+        """Take entries back and let exits finish; the consumer goes on meanwhile."""
+        self._ending = True
+        end = self._clock.monotonic() + _WIND_DOWN_S
+        while self._clock.monotonic() < end:
+            self._performer.withdraw_entries()
+            if self._performer.is_idle and self._inbox.empty():
+                return
+            await self._clock.sleep(_POLL_S)
+        self._warn("end", "something was still under way when the time for ending was over")
+
+    # --- small things ----------------------------------------------------------------------------
+
+    def _make_hands(self, mirror: AccountMirror, risk: RiskManager) -> Hands:
+        options = self._options
+        views = EngineViews(
+            self._client,
+            journal=self._journal,
+            mirror=mirror,
+            board=self._board,
+            losses=self._losses,
+            clock=self._clock,
+            halts=self._latch.all,
+            blocks=options.blocks,
+            last_loss_ms=self._remembered.last_loss_ms,
+        )
+        orders = OrderManager(
+            self._client,
+            journal=self._journal,
+            risk=risk,
+            latch=self._latch,
+            clock=self._clock,
+            policy=options.entry,
+            views=views.read,
+            book=self._board.book,
+            recv_window_ms=options.recv_window_ms,
+        )
+        return Hands(
+            client=self._client,
+            orders=orders,
+            positions=PositionManager(orders, margin_type=options.bridge.margin_type),
+            risk=risk,
+            journal=self._journal,
+            clock=self._clock,
+            board=self._board,
+            mirror=mirror,
+            views=views,
+            bridge=options.bridge,
+            entry=options.entry,
+            report=self._report,
+            tell=self._tell,
+            hedge_mode=options.hedge_mode,
+        )
+
+    def _make_feedback(self) -> FeedbackLoop:
+        return FeedbackLoop(
+            self._options.bridge_dir,
+            source=self._options.source,
+            zone=self._options.zone,
+            clock=self._clock,
+            board=self._board,
+            tallies=self._remembered.tallies,
+            now=lambda: Told(
+                holdings=self._state.holdings,
+                leverages=self._hands.mirror.leverages,
+                wallet=self._losses.wallet,
+            ),
+            warn=lambda message: self._warn("feedback", message),
+        )
+
+    def _stream_changed(self, is_open: bool) -> None:
+        if is_open:
+            self._stream_is_open.set()
+            self._reconcile_wanted.set()
+        else:
+            self._stream_is_open.clear()
+
+    def _want_reconcile(self) -> None:
+        self._reconcile_wanted.set()
+
+    def _begin_kill(self, message: str) -> None:
+        self._kill_wanted.put_nowait(message)
+
+    def _count_trade(self, advisor: str, result: TradeResult) -> None:
+        self._feedback.add(advisor, result)
+        self._losses.ledger_is_due()
+        if result.pnl_usdt < 0:
+            self._hands.views.last_loss_ms = result.exited_ms
+
+    def _on_advisor(self, event: AdvisorEvent) -> None:
+        match event:
+            case AdvisorStarted():
+                fields: dict[str, object] = {"pid": event.pid, "log": str(event.log_file)}
+                state = "started"
+            case AdvisorDied():
+                fields = {"exit_code": event.exit_code, "restart_s": str(event.restart_s)}
+                state = "died"
+            case AdvisorEnded():
+                fields, state = {}, "ended"
+        self._report("advisor", {"name": event.name, "state": state, **fields})
+
+    @property
+    def _symbols_held(self) -> list[str]:
+        return list(self._state.holdings)
+
+    def _shown_holding(self, symbol: str) -> dict[str, object]:
+        row = self._state.holdings[symbol]
+        return {
+            "symbol": symbol,
+            "side": row.direction.value,
+            "quantity": shown(row.quantity),
+            "own": row.is_own,
+            "protected": row.is_own and row.naked_since_ms is None,
+        }
+
+    def _warn(self, kind: str, message: str) -> None:
+        self._report("warning", {"kind": kind, "message": message})

@@ -1,0 +1,111 @@
+"""Read what the exchange holds of the followed symbols, and whose an open position is.
+
+Readings travel to the one consumer like any other news; nothing here touches the engine's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from trader_cli.domain.account import Fill, Position, SymbolConfig
+from trader_cli.domain.client_id import Leg
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.order import AlgoOrder, Order
+from trader_cli.domain.terms import Direction
+from trader_cli.engine.remembered import OpenDecision
+from trader_cli.journal.journal import Journal
+from trader_cli.trading.ports import Venue
+
+_T = TypeVar("_T")
+
+_MARGIN_MS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Open orders of both worlds of `symbols`, and every position, as read together.
+
+    Attributes:
+        asked_ms: exchange time at which it was asked for.
+    """
+
+    symbols: tuple[str, ...]
+    orders: tuple[Order, ...]
+    algos: tuple[AlgoOrder, ...]
+    positions: tuple[Position, ...]
+    configs: tuple[SymbolConfig, ...]
+    asked_ms: int
+
+
+async def read(client: Venue, symbols: Sequence[str]) -> Reading:
+    """Return one complete reading.
+
+    Raises:
+        VenueError: a part could not be read; nothing is concluded from the others.
+    """
+    asked_ms = client.venue_now_ms()
+    orders, algos, configs, positions = await asyncio.gather(
+        asyncio.gather(*(client.get_open_orders(symbol) for symbol in symbols)),
+        asyncio.gather(*(client.get_open_algo_orders(symbol) for symbol in symbols)),
+        asyncio.gather(*(client.get_symbol_config(symbol) for symbol in symbols)),
+        client.get_positions(),
+    )
+    return Reading(
+        symbols=tuple(symbols),
+        orders=_flat(orders),
+        algos=_flat(algos),
+        positions=tuple(positions),
+        configs=_flat(configs),
+        asked_ms=asked_ms,
+    )
+
+
+def held_position(
+    positions: Iterable[Position], symbol: str, *, prefer: Direction | None
+) -> Position | None:
+    """Return the symbol's position in one-way terms.
+
+    Where hedge mode holds both sides, the one that `prefer` names, else the larger.
+    """
+    rows = [row for row in positions if row.symbol == symbol and not row.is_flat]
+    preferred = [row for row in rows if row.direction is prefer]
+    return max(preferred or rows, key=lambda row: abs(row.quantity), default=None)
+
+
+def entry_was_filled(journal: Journal, decision: OpenDecision, fills: Sequence[Fill]) -> bool:
+    """Return True if any entry order of the decision executed something.
+
+    The fills are the exchange's; the journal names the orders, by the ids their answers carried.
+    """
+    own = {
+        str(intent.outcome["order_id"])
+        for intent in journal.intents_of(decision.signal.decision_id)
+        if intent.leg is Leg.ENTRY and "order_id" in intent.outcome
+    }
+    return any(str(fill.order_id) in own for fill in fills)
+
+
+def is_still_that_trade(
+    fills: Sequence[Fill], decision: OpenDecision, position: Position, *, began_ms: int
+) -> bool:
+    """Return True if the position is the one that the decision's entry opened.
+
+    It is not if the fills since have been flat in between, or do not add up to what is held:
+    then somebody else opened what is there now.
+    """
+    running, began = ZERO, False
+    for fill in sorted(fills, key=lambda row: (row.time_ms, row.trade_id)):
+        if fill.time_ms < began_ms - _MARGIN_MS:
+            continue
+        running += fill.quantity * fill.side.sign
+        began = True
+        if running == 0:
+            return False
+    return began and running == position.quantity and position.direction is decision.direction
+
+
+def _flat(parts: Iterable[Iterable[_T]]) -> tuple[_T, ...]:
+    return tuple(row for part in parts for row in part)

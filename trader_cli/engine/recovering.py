@@ -1,0 +1,180 @@
+"""After a start or a gap: prove what is doubtful, read what is there, and find whose it is.
+
+Nothing opens before this has succeeded. It cancels what an earlier run left resting as an entry,
+and finds the decision behind a position that an earlier run opened, or that ended meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trader_cli.domain.account import Fill, Position
+from trader_cli.domain.client_id import Leg
+from trader_cli.domain.order import AlgoOrder, Order, only_reduces
+from trader_cli.domain.signal import Signal
+from trader_cli.engine.decide_position import ownership_of
+from trader_cli.engine.entering import protection_of
+from trader_cli.engine.facts import Ownership, PositionSeen
+from trader_cli.engine.hands import Hands
+from trader_cli.engine.readings import (
+    Reading,
+    entry_was_filled,
+    held_position,
+    is_still_that_trade,
+    read,
+)
+from trader_cli.engine.remembered import OpenDecision
+from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.reconcile import reconcile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A position that a decision of this or an earlier run opened.
+
+    Attributes:
+        began_ms: exchange time before its first order.
+    """
+
+    symbol: str
+    ownership: Ownership
+    signal: Signal
+    spec: ProtectionSpec
+    leverage: int
+    began_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A trade of an earlier run that ended while nobody watched; `seen` is how it was."""
+
+    seen: PositionSeen
+    began_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """A reconcile that succeeded.
+
+    Attributes:
+        wallet: the account's wallet balance, USDT.
+        resolved: how many intents were proven.
+        unresolved: client ids whose outcome is still unknown; nothing opens on their symbols.
+        cancelled: client ids of entries of an earlier run that were taken back.
+        drifts: differences between our belief and the exchange, as sentences.
+        stream_is_open: False where the user stream could not be opened in time.
+    """
+
+    reading: Reading
+    wallet: Decimal
+    resolved: int
+    unresolved: tuple[str, ...]
+    cancelled: tuple[str, ...]
+    drifts: tuple[str, ...]
+    owned: tuple[Owned, ...]
+    gone: tuple[Gone, ...]
+    stream_is_open: bool
+
+
+async def recover(
+    hands: Hands,
+    *,
+    symbols: Sequence[str],
+    open_decisions: Mapping[str, OpenDecision],
+    decisions: Container[str],
+    at_start: bool,
+    stream_is_open: bool,
+) -> Recovered:
+    """Reconcile the account and return what was found.
+
+    Args:
+        open_decisions: decisions whose trades are not settled, by symbol; empty after the start,
+            when the engine knows its own positions.
+        decisions: ids of every decision that was ever acted on.
+        at_start: take back entries that an earlier run left resting, and exits without a position.
+
+    Raises:
+        VenueError: something could not be read; nothing is concluded.
+        JournalUnavailable: the journal cannot be read or written.
+    """
+    report = await reconcile(hands.orders)
+    cancelled: tuple[str, ...] = ()
+    if at_start:
+        entries = [row for row in report.own_orders if _is_left_over(hands, row, decisions)]
+        await asyncio.gather(
+            *(hands.orders.cancel_order(row) for row in entries if isinstance(row, Order))
+        )
+        await asyncio.gather(*(hands.orders.clean_up_exits(symbol) for symbol in symbols))
+        cancelled = tuple(row.client_order_id for row in entries)
+    reading, summary = await asyncio.gather(
+        read(hands.client, symbols), hands.client.get_account_summary()
+    )
+    owned, gone = await _owners(hands, reading, open_decisions)
+    return Recovered(
+        reading=reading,
+        wallet=summary.wallet_balance,
+        resolved=len(report.resolved),
+        unresolved=tuple(row.client_order_id for row in report.unresolved),
+        cancelled=cancelled,
+        drifts=tuple(f"{row.kind} {row.symbol}: {row.message}" for row in report.drifts),
+        owned=owned,
+        gone=gone,
+        stream_is_open=stream_is_open,
+    )
+
+
+def _is_left_over(hands: Hands, order: Order | AlgoOrder, decisions: Container[str]) -> bool:
+    """Return True for an entry that a decision, not a person, left resting."""
+    if not isinstance(order, Order) or only_reduces(order):
+        return False
+    intent = hands.journal.intent(order.client_order_id)
+    return intent is not None and intent.leg is Leg.ENTRY and intent.source in decisions
+
+
+async def _owners(
+    hands: Hands, reading: Reading, open_decisions: Mapping[str, OpenDecision]
+) -> tuple[tuple[Owned, ...], tuple[Gone, ...]]:
+    owned: list[Owned] = []
+    gone: list[Gone] = []
+    offset_ms = hands.client.venue_now_ms() - hands.clock.now_ms()
+    for symbol, decision in open_decisions.items():
+        began_ms = decision.acted_ms + offset_ms
+        fills = await hands.client.get_fills(symbol, start_ms=began_ms - 2_000)
+        if not fills or not entry_was_filled(hands.journal, decision, fills):
+            continue
+        position = held_position(reading.positions, symbol, prefer=decision.direction)
+        if position is not None and is_still_that_trade(
+            fills, decision, position, began_ms=began_ms
+        ):
+            owned.append(_owned(hands, decision, position, began_ms))
+        else:
+            gone.append(_gone(hands, decision, fills, began_ms))
+    return tuple(owned), tuple(gone)
+
+
+def _owned(hands: Hands, decision: OpenDecision, position: Position, began_ms: int) -> Owned:
+    return Owned(
+        symbol=position.symbol,
+        ownership=ownership_of(decision.signal, decision.acted_ms, hands.bridge),
+        signal=decision.signal,
+        spec=protection_of(decision.signal, hands.bridge),
+        leverage=position.leverage or 1,
+        began_ms=began_ms,
+    )
+
+
+def _gone(hands: Hands, decision: OpenDecision, fills: Sequence[Fill], began_ms: int) -> Gone:
+    first = min(fills, key=lambda row: (row.time_ms, row.trade_id))
+    return Gone(
+        seen=PositionSeen(
+            symbol=decision.symbol,
+            direction=decision.direction,
+            quantity=first.quantity,
+            entry_price=first.price,
+            ownership=ownership_of(decision.signal, decision.acted_ms, hands.bridge),
+        ),
+        began_ms=began_ms,
+    )

@@ -1,0 +1,165 @@
+"""Settle a trade that is over: no exit order of ours stays behind, and its result is known.
+
+The result comes from the exchange's fills and funding, never from prices we remember.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.bridge.feedback import TradeResult
+from trader_cli.domain.account import Fill
+from trader_cli.domain.client_id import Leg
+from trader_cli.domain.numbers import HUNDRED, ZERO
+from trader_cli.domain.terms import Direction, IncomeType
+from trader_cli.engine.actions import SettleTrade
+from trader_cli.engine.facts import TradeClosed
+from trader_cli.engine.hands import Hands, shown
+from trader_cli.engine.remembered import TRADE, trade_row
+from trader_cli.errors import TraderError, VenueError
+from trader_cli.journal.errors import JournalUnavailable
+
+_TRIES: Final = 4
+_PAUSE_S: Final = 0.5
+_HOUR_MS: Final = 3_600_000
+_MARGIN_MS: Final = 1_000
+_REASONS: Final = {
+    Leg.STOP: "STOP_LOSS",
+    Leg.TAKE_PROFIT: "TAKE_PROFIT",
+    Leg.TRAILING: "TRAILING_STOP",
+}
+_OWN_REASONS: Final = {"CUT_LOSS": "AI CUT_LOSS", "flip": "AI FLIP", "max_holding": "MAX_HOLDING"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """What a trade's fills add up to; money is USDT."""
+
+    realized: Decimal
+    fees: Decimal
+    entry_notional: Decimal
+    last: Fill | None
+    exit_price: Decimal | None
+
+
+class Settling:
+    """Settles trades; `on_trade` is told each result under its advisor."""
+
+    def __init__(self, hands: Hands, *, on_trade: Callable[[str, TradeResult], None]) -> None:
+        self._hands = hands
+        self._on_trade = on_trade
+
+    async def settle(
+        self, action: SettleTrade, *, leverage: int | None, unprotected_ms: int, began_ms: int
+    ) -> None:
+        """Clean up, work out the result, journal and report it.
+
+        Args:
+            began_ms: exchange time before the trade's first order.
+        """
+        await self._clean_up(action.symbol)
+        sums, funding = await self._sums(action, began_ms)
+        hands = self._hands
+        net = sums.realized - sums.fees + funding
+        margin = sums.entry_notional / leverage if leverage else ZERO
+        exited_ms = hands.clock.now_ms()
+        result = TradeResult(
+            pnl_usdt=net,
+            roi_pct=net / margin * HUNDRED if margin > 0 else ZERO,
+            direction=action.direction,
+            holding_seconds=Decimal(max(0, exited_ms - action.opened_ms)) / 1000,
+            exit_reason=await self._exit_reason(action, sums.last),
+            exited_ms=exited_ms,
+        )
+        row = trade_row(action.symbol, action.advisor, action.decision_id, result, action.reason)
+        with contextlib.suppress(JournalUnavailable):
+            hands.journal.record(TRADE, row, durable=True)
+        self._on_trade(action.advisor, result)
+        hands.report(
+            "closed",
+            {
+                "decision": action.decision_id,
+                "advisor": action.advisor,
+                "symbol": action.symbol,
+                "side": action.direction.value,
+                "reason": action.reason,
+                "exit_reason": result.exit_reason,
+                "exit_price": shown(sums.exit_price),
+                "realized_pnl": shown(sums.realized),
+                "fees": shown(sums.fees),
+                "funding": shown(funding),
+                "net_pnl": shown(net),
+                "roi_pct": shown(round(result.roi_pct, 2)),
+                "holding_seconds": shown(round(result.holding_seconds, 1)),
+                "unprotected_ms": unprotected_ms,
+            },
+        )
+        hands.tell(TradeClosed(symbol=action.symbol, net_pnl=net))
+
+    async def _clean_up(self, symbol: str) -> None:
+        for attempt in range(_TRIES):
+            try:
+                await self._hands.orders.clean_up_exits(symbol)
+            except TraderError as error:
+                message = f"exit orders of {symbol} may still rest: {error.message}"
+                self._hands.report(
+                    "warning", {"symbol": symbol, "kind": "clean_up", "message": message}
+                )
+                await self._hands.clock.sleep(_PAUSE_S * (attempt + 1))
+            else:
+                return
+
+    async def _sums(self, action: SettleTrade, began_ms: int) -> tuple[_Sums, Decimal]:
+        """Read the trade's fills until they add up to flat, and the funding in between."""
+        client = self._hands.client
+        fills: list[Fill] = []
+        for attempt in range(_TRIES):
+            with contextlib.suppress(VenueError):
+                fills = await client.get_fills(action.symbol, start_ms=began_ms - _MARGIN_MS)
+                if fills and sum(row.quantity * row.side.sign for row in fills) == 0:
+                    break
+            # The ledger may trail the position by a moment.
+            await self._hands.clock.sleep(_PAUSE_S * (attempt + 1))
+        funding = ZERO
+        if client.venue_now_ms() // _HOUR_MS != began_ms // _HOUR_MS:
+            with contextlib.suppress(VenueError):
+                income = await client.get_income(
+                    start_ms=began_ms, income_type=IncomeType.FUNDING_FEE
+                )
+                funding = sum((row.amount for row in income if row.symbol == action.symbol), ZERO)
+        return _add_up(fills, action.direction), funding
+
+    async def _exit_reason(self, action: SettleTrade, last: Fill | None) -> str:
+        """Return what ended it, as the advisors' users know it."""
+        if action.reason in _OWN_REASONS:
+            return _OWN_REASONS[action.reason]
+        if action.reason != "closed at the exchange" or last is None:
+            return action.reason
+        with contextlib.suppress(TraderError):
+            order = await self._hands.client.get_order_status(action.symbol, last.order_id)
+            intent = self._hands.journal.intent(order.client_order_id)
+            if intent is not None:
+                return _REASONS.get(intent.leg, "EXIT")
+            if order.client_order_id.startswith("autoclose-"):
+                return "LIQUIDATION"
+            if order.client_order_id == "adl_autoclose":
+                return "ADL"
+            return "MANUAL"
+        return action.reason
+
+
+def _add_up(fills: Sequence[Fill], direction: Direction) -> _Sums:
+    entries = [row for row in fills if row.side is direction.entry_side]
+    exits = [row for row in fills if row.side is direction.exit_side]
+    sold = sum((row.quantity for row in exits), ZERO)
+    return _Sums(
+        realized=sum((row.realized_pnl for row in fills), ZERO),
+        fees=sum((row.commission for row in fills), ZERO),
+        entry_notional=sum((row.quantity * row.price for row in entries), ZERO),
+        last=max(exits, key=lambda row: (row.time_ms, row.trade_id), default=None),
+        exit_price=sum((row.quantity * row.price for row in exits), ZERO) / sold if sold else None,
+    )
