@@ -580,11 +580,12 @@ class TestPositions:
         assert position.margin_type is MarginType.ISOLATED
         assert len(await client.get_position_risk("BTCUSDT")) == 2
 
+    @pytest.mark.parametrize("status", [400, 429, 502])
     async def test_settings_that_cannot_be_read_do_not_hide_a_position(
-        self, venue: VenueStub, client: BinanceFuturesClient
+        self, venue: VenueStub, client: BinanceFuturesClient, status: int
     ) -> None:
         venue.answer("GET", POSITIONS, Reply([answers.position()]))
-        venue.answer("GET", CONFIGS, Reply("", status=502))
+        venue.answer("GET", CONFIGS, Reply({"code": -1, "msg": "no"}, status=status))
 
         (position,) = await client.get_positions()
 

@@ -18,7 +18,7 @@ from trader_cli.domain.account import (
     SymbolConfig,
 )
 from trader_cli.domain.terms import MarginType, PositionSide
-from trader_cli.errors import NotSent, Rejected
+from trader_cli.errors import NotSent, Rejected, VenueError
 from trader_cli.exchange.rows import PAGE_MAX, WINDOW_MS, Rows
 from trader_cli.wire.codes import CodeClass, describe
 from trader_cli.wire.decode import (
@@ -227,7 +227,7 @@ class AccountEndpoints(Rows):
     async def _configs_or_none(self, symbol: str | None) -> dict[str, SymbolConfig]:
         try:
             rows = await self.get_symbol_config(symbol)
-        except NotSent:
+        except VenueError:
             return {}
         return {row.symbol: row for row in rows}
 

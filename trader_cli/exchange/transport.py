@@ -176,7 +176,7 @@ class Transport(AsyncClient):
 
     def _without_secrets(self, text: str) -> str:
         for secret in (self.API_KEY, self.API_SECRET):
-            if len(secret) >= _SECRET_CHARS_MIN:
+            if secret is not None and len(secret) >= _SECRET_CHARS_MIN:
                 text = text.replace(secret, "***")
         return text
 
