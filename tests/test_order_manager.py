@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
+from trader_cli.domain.account_events import OrderUpdated
 from trader_cli.domain.client_id import Leg, is_own
 from trader_cli.domain.order import (
     AlgoOrder,
@@ -27,7 +28,14 @@ from trader_cli.domain.order import (
     OrderRequest,
 )
 from trader_cli.domain.order_life_cycle import IntentStatus
-from trader_cli.domain.terms import Direction, OrderStatus, OrderType, Side, TimeInForce
+from trader_cli.domain.terms import (
+    Direction,
+    ExecutionType,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
 from trader_cli.errors import (
     Halted,
     NotSent,
@@ -458,6 +466,28 @@ async def test_an_entry_is_not_sent_without_the_journal_and_an_exit_is(
 
     assert len(floor.venue.stops) == 1
     assert "without a journal entry" in stop.notes[0]
+
+
+async def test_an_order_that_was_proven_absent_and_appears_is_written_down(floor: Floor) -> None:
+    floor.venue.fail("send", unknown())
+    with pytest.raises(NotSent):
+        await place(floor, buy())
+    late = floor.venue.rest(floor.venue.sent[0])
+    assert isinstance(late, Order)
+
+    floor.orders.observe(
+        OrderUpdated(
+            order=late,
+            execution=ExecutionType.NEW,
+            fill=None,
+            expiry_reason=None,
+            venue_ms=floor.clock.now_ms(),
+        )
+    )
+
+    row = floor.journal.last("contradiction")
+    assert row is not None
+    assert row.data["client_order_id"] == late.client_order_id
 
 
 _FAULTS = st.lists(

@@ -46,6 +46,9 @@ ABSENCE_MARGIN_MS: Final = 1_000
 RESOLVE_S: Final = 12.0
 """How long a doubtful send is asked about before it is left unknown."""
 
+CONTRADICTION_ROW: Final = "contradiction"
+"""Kind of the journal rows that say the exchange did what we had proof it had not done."""
+
 _ASK_PAUSE_S: Final = 0.25
 _ASK_PAUSE_S_MAX: Final = 1.0
 _CANCEL_PAUSE_S: Final = 0.2
@@ -297,13 +300,19 @@ class OrderTracker:
         # A row that cannot be written now is learned again from the exchange by the next reconcile.
         with contextlib.suppress(JournalUnavailable):
             intent = self.journal.intent(client_order_id)
-            if intent is not None and not _is_idle(intent.status, event):
+            if intent is None:
+                return
+            if intent.status in (IntentStatus.REJECTED, IntentStatus.NOT_EXECUTED):
+                # It was proven that nothing came of it, and yet it is there: the proof was wrong.
+                contradiction = {"client_order_id": client_order_id, "event": event, **details}
+                self.journal.record(CONTRADICTION_ROW, contradiction, durable=True)
+            elif not _is_idle(intent.status, event):
                 self.journal.record_event(client_order_id, event, details)
 
 
 def _is_idle(status: IntentStatus, event: IntentEvent) -> bool:
     """Return True if the event cannot tell the journal anything new."""
-    if status in (IntentStatus.REJECTED, IntentStatus.NOT_EXECUTED, IntentStatus.INTENDED):
+    if status is IntentStatus.INTENDED:
         return True
     same = {
         IntentStatus.OPEN: (IntentEvent.ACCEPT,),
