@@ -1,0 +1,83 @@
+"""The installed `trader` as a process, in a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TRADER = str(Path(sys.executable).parent / "trader")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The one JSON object on stdout."""
+        value = json.loads(self.out)
+        assert isinstance(value, dict)
+        return value
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data of a command that succeeded."""
+        assert self.code == 0, (self.out, self.err)
+        value = self.envelope["data"]
+        assert isinstance(value, dict)
+        return value
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error of a command that did not."""
+        value = self.envelope["error"]
+        assert isinstance(value, dict)
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trader:
+    """Runs commands with `TRADER_HOME`, `HOME` and the current folder under `root`."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / "state"
+
+    def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
+        """Run one command to its end."""
+        done = subprocess.run(
+            [TRADER, *words],
+            cwd=self.root,
+            env=self.environ(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def json(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
+        """Run one command with `--json --quiet`."""
+        return self(*words, "--json", "--quiet", env=env)
+
+    def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return an environment in which nothing of the machine's own leaks in."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.root / "empty-home"),
+            "TRADER_HOME": str(self.home),
+            **(more or {}),
+        }
