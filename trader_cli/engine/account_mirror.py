@@ -55,7 +55,7 @@ class AccountMirror:
         self._positions: dict[PositionKey, Position] = {}
         self._leverages: dict[str, int] = {}
         self._ended: OrderedDict[object, None] = OrderedDict()
-        self._wallet = ZERO
+        self._wallet: Decimal | None = None
         self._booked = ZERO
         self._transferred = ZERO
         self._fills_seen: OrderedDict[object, None] = OrderedDict()
@@ -168,9 +168,9 @@ class AccountMirror:
         """The leverage in effect by symbol, where known."""
         return dict(self._leverages)
 
-    def derived_wallet(self) -> Decimal:
-        """Return the snapshot's wallet plus everything booked since."""
-        return self._wallet + self._booked
+    def derived_wallet(self) -> Decimal | None:
+        """Return the snapshot's wallet plus everything booked since, None before a snapshot."""
+        return None if self._wallet is None else self._wallet + self._booked
 
     def take_transfers(self) -> Decimal:
         """Return what came in (positive) or went out since the last call."""

@@ -17,7 +17,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Final
 
-from trader_cli.bridge.confirm import BridgeEvent, BridgeMemory
+from trader_cli.bridge.confirm import BridgeEvent, BridgeMemory, SignalSeen
 from trader_cli.bridge.feedback import Source, TradeResult
 from trader_cli.bridge.watcher import BridgeWatcher
 from trader_cli.clock import Clock
@@ -135,7 +135,13 @@ class LiveTradingEngine:
         )
         mirror = AccountMirror()
         self._losses = LossWatch(
-            client, journal=journal, mirror=mirror, board=self._board, risk=risk, clock=clock
+            client,
+            journal=journal,
+            mirror=mirror,
+            board=self._board,
+            risk=risk,
+            clock=clock,
+            tell=self._tell,
         )
         self._hands = self._make_hands(mirror, risk)
         protecting = Protecting(self._hands)
@@ -164,6 +170,7 @@ class LiveTradingEngine:
         self._stream_is_open = asyncio.Event()
         self._reconcile_wanted = asyncio.Event()
         self._kill_wanted: asyncio.Queue[str] = asyncio.Queue()
+        self._has_picture = asyncio.Event()
         self._ending = False
         self._journal_failed = False
         self._ready_since: float | None = None
@@ -253,7 +260,10 @@ class LiveTradingEngine:
             return (item,)
         if isinstance(item, UserEvent):
             self._note(*user_event_row(item))
+        if isinstance(item, SignalSeen):
+            self._feedback.saw(item.signal)
         if isinstance(item, Recovered):
+            self._has_picture.set()
             for found in item.owned:
                 self._performer.began(found.symbol, found.ownership.decision_id, found.began_ms)
             for ended in item.gone:
@@ -385,11 +395,11 @@ class LiveTradingEngine:
                 await self._inbox.put(reading)
 
     async def _watch_losses(self) -> None:
+        await self._has_picture.wait()
         while True:
             pause_s = _EQUITY_EVERY_S
             try:
-                for fact in await self._losses.read():
-                    await self._inbox.put(fact)
+                await self._losses.read()
             except (VenueError, JournalUnavailable) as error:
                 self._warn("equity", error.message)
             reading = self._losses.reading

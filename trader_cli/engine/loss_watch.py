@@ -10,6 +10,8 @@ the breach counts when the account itself shows it in three reads over five seco
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -48,13 +50,17 @@ class LossWatch:
         board: MarketBoard,
         risk: RiskManager,
         clock: Clock,
+        tell: Callable[[LossLimitReached], None],
     ) -> None:
+        """`tell` is called once with each limit that is found broken."""
         self._client = client
         self._journal = journal
         self._mirror = mirror
         self._board = board
         self._risk = risk
         self._clock = clock
+        self._tell = tell
+        self._reading = asyncio.Lock()
         self._state: EquityState | None = read_equity_state(journal)
         self._income: list[IncomeRow] = []
         self._income_ms = 0
@@ -96,12 +102,25 @@ class LossWatch:
         self._watches.clear()
         self._told.clear()
 
-    async def read(self) -> list[LossLimitReached]:
-        """Read the account once and return the limits that are now broken.
+    async def ensure(self) -> None:
+        """Read the account if it never was.
 
         Raises:
             VenueError: the account could not be read; nothing is concluded from that.
         """
+        if self.reading is None:
+            await self.read()
+
+    async def read(self) -> None:
+        """Read the account once and tell the limits that are now broken.
+
+        Raises:
+            VenueError: the account could not be read; nothing is concluded from that.
+        """
+        async with self._reading:
+            await self._read()
+
+    async def _read(self) -> None:
         summary = await self._client.get_account_summary()
         now_ms = self._client.venue_now_ms()
         if self._ledger_due or now_ms - self._income_ms >= _LEDGER_EVERY_MS:
@@ -117,17 +136,21 @@ class LossWatch:
         )
         self.reading = reading
         self._remember(reading)
-        return self._judge(reading)
+        for found in self._judge(reading):
+            self._tell(found)
 
     def _derived(self) -> Decimal | None:
-        """Return our own sum of equity, None where a mark price is missing or old."""
+        """Return our own sum of equity, None where it is not known yet or a mark price is old."""
+        wallet = self._mirror.derived_wallet()
+        if wallet is None:
+            return None
         rows: list[tuple[Decimal, Decimal, Decimal]] = []
         for position in self._mirror.positions():
             known = self._board.latest_mark(position.symbol)
             if known is None or known[1] > self._risk.limits.stale_price_s * 1000:
                 return None
             rows.append((position.quantity, position.entry_price, known[0].mark_price))
-        return equity.derive_equity(self._mirror.derived_wallet(), (), rows)
+        return equity.derive_equity(wallet, (), rows)
 
     def _remember(self, reading: EquityReading) -> None:
         before = self._state

@@ -14,7 +14,6 @@ from trader_cli.clock import Clock
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
-from trader_cli.errors import NotSent
 from trader_cli.trading.ports import HaltFact, IntentJournal, Venue
 from trader_cli.trading.risk_terms import EntryBlock, HaltView, MarkView, RiskView
 from trader_cli.trading.risk_view import resting_entries
@@ -57,12 +56,12 @@ class EngineViews:
         """Return the account as the engine knows it now.
 
         Raises:
-            NotSent: equity has never been read; nothing can be judged.
-            VenueError: a price that the stream has not told could not be read.
+            VenueError: equity, or a price that the stream has not told, could not be read.
         """
+        await self._losses.ensure()
         reading, day = self._losses.reading, self._losses.day
-        if reading is None or day is None:
-            raise NotSent("the account's equity is not read yet")
+        assert reading is not None, "read just before"
+        assert day is not None, "read just before"
         await self._board.mark(symbol)
         now_ms = self._clock.now_ms()
         while self._entries and now_ms - self._entries[0] > _MINUTE_MS:
