@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
@@ -415,6 +416,29 @@ def test_reader_that_goes_away_is_no_error(trader: Trader) -> None:
 
     assert running.wait(60) == 0
     assert told == b""
+
+
+def test_interrupted_entry_leaves_nothing_naked(trader: Trader) -> None:
+    words = ("position", "open", "BTCUSDT", "long", "--qty", "0.002", "--stop-roi", "20")
+    running = subprocess.Popen(
+        [TRADER, *words],
+        cwd=trader.root,
+        env=trader.environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    assert "[paper]" in running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    told = running.stderr.read()
+    running.stderr.close()
+
+    assert running.wait(60) in (10, 130)
+    assert "Traceback" not in told
+    positions = trader.json("position", "list").data["positions"]
+    assert all(row["protected"] for row in positions)
+    assert all(row["kind"] == "algo" for row in trader.json("order", "list").data["orders"])
 
 
 def test_paper_commands_control_the_exchange(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.facts import risk_view
 from trader_cli.cli.arguments import (
     duration_ms,
     moment_ms,
@@ -25,8 +26,10 @@ from trader_cli.cli.arguments import (
 from trader_cli.cli.commands import GROUPS, command_path, root_help
 from trader_cli.cli.crash import report_crash
 from trader_cli.cli.invocation import Invocation
+from trader_cli.cli.recent_views import RecentViews
 from trader_cli.cli.shared_options import SharedOptions, split_shared
 from trader_cli.errors import UsageError
+from trader_cli.trading.risk_terms import RiskView
 
 HEAVY = ("binance", "aiohttp", "pydantic")
 
@@ -185,6 +188,42 @@ def test_group_is_imported_alone(group: str) -> None:
     assert loaded.isdisjoint(HEAVY)
     others = {row.module for name, row in GROUPS.items() if name != group}
     assert loaded.isdisjoint(others)
+
+
+class StoppedClock:
+    """A clock that stands where the test puts it."""
+
+    def __init__(self) -> None:
+        self.at_s = 100.0
+
+    def now_ms(self) -> int:
+        return int(self.at_s * 1000)
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.at_s += seconds
+
+
+async def test_reading_of_the_account_serves_a_symbol_for_three_seconds() -> None:
+    asked: list[str] = []
+
+    async def read(symbol: str) -> RiskView:
+        asked.append(symbol)
+        return risk_view()
+
+    clock = StoppedClock()
+    views = RecentViews(read, clock)
+
+    await views.read("BTCUSDT")
+    await clock.sleep(3)
+    await views.read("BTCUSDT")
+    await views.read("ETHUSDT")
+    await clock.sleep(0.001)
+    await views.read("BTCUSDT")
+
+    assert asked == ["BTCUSDT", "ETHUSDT", "BTCUSDT"]
 
 
 def test_crash_leaves_its_traceback_in_a_file_of_its_owner(tmp_path: Path) -> None:

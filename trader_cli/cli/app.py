@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,30 +41,38 @@ def run(argv: Sequence[str]) -> int:
 
 def _run_command(shared: SharedOptions, words: list[str]) -> int:
     from trader_cli.cli.invocation import Invocation
-    from trader_cli.cli.output import drop_stdout, emit_error, settle_stdout
+    from trader_cli.cli.output import drop_stdout, settle_stdout
 
     invocation = Invocation(
         shared=shared, command=command_path(words), environ=os.environ, cwd=Path.cwd()
     )
     try:
-        code = _dispatch(invocation, words)
+        code = _answer(invocation, words)
         settle_stdout()
-    except TraderError as error:
-        _learn_environment(invocation)
-        code = emit_error(invocation, error)
-        settle_stdout()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        code = INTERRUPTED
     except BrokenPipeError:
         drop_stdout()
         code = 0
+    return code
+
+
+def _answer(invocation: Invocation, words: list[str]) -> int:
+    """Run the command, print its answer or its error, and return the exit code."""
+    from trader_cli.cli.output import emit_error
+
+    try:
+        return _dispatch(invocation, words)
+    except TraderError as error:
+        _learn_environment(invocation)
+        return emit_error(invocation, error)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
     except Exception as error:
         from trader_cli.cli.crash import report_crash
 
-        code = emit_error(invocation, report_crash(invocation, error))
-        settle_stdout()
-    return code
+        return emit_error(invocation, report_crash(invocation, error))
 
 
 def _dispatch(invocation: Invocation, words: list[str]) -> int:
@@ -103,7 +112,8 @@ def _learn_environment(invocation: Invocation) -> None:
     if invocation.env is None and invocation.shared.json:
         from trader_cli.cli.context import settings_of
 
-        settings_of(invocation, for_kill=True)
+        with suppress(TraderError, OSError):
+            settings_of(invocation, for_kill=True)
 
 
 def _hint(error: object) -> str | None:

@@ -20,6 +20,7 @@ from trader_cli.clock import SystemClock
 
 if TYPE_CHECKING:
     from trader_cli.cli.absent_journal import AbsentJournal
+    from trader_cli.cli.recent_views import RecentViews
     from trader_cli.config import Settings
     from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
     from trader_cli.journal.halt import HaltLatch
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from trader_cli.trading.order_manager import OrderManager
     from trader_cli.trading.position_manager import PositionManager
     from trader_cli.trading.risk_manager import EntryBlock, RiskLimits, RiskManager
-    from trader_cli.trading.risk_view import RiskViewReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Desk(Session):
     journal: Journal | AbsentJournal
     limits: RiskLimits
     risk: RiskManager
-    views: RiskViewReader
+    views: RecentViews
 
     @cached_property
     def orders(self) -> OrderManager:
@@ -176,6 +176,7 @@ def make_client(settings: Settings) -> BinanceFuturesClient:
 @asynccontextmanager
 async def open_desk(session: Session) -> AsyncIterator[Desk]:
     """Open the journal, put the limits in force, say where the command acts."""
+    from trader_cli.cli.recent_views import RecentViews
     from trader_cli.trading.risk_manager import RiskManager
     from trader_cli.trading.risk_view import RiskViewReader
 
@@ -183,6 +184,13 @@ async def open_desk(session: Session) -> AsyncIterator[Desk]:
     journal = open_journal(session)
     limits = limits_of(invocation, settings, journal)
     invocation.say(banner(settings, limits, session.latch.all()))
+    reader = RiskViewReader(
+        session.client,
+        journal=journal,
+        clock=session.clock,
+        halts=session.latch.all,
+        blocks=entry_blocks(settings),
+    )
     try:
         yield Desk(
             invocation=invocation,
@@ -194,13 +202,7 @@ async def open_desk(session: Session) -> AsyncIterator[Desk]:
             journal=journal,
             limits=limits,
             risk=RiskManager(limits),
-            views=RiskViewReader(
-                session.client,
-                journal=journal,
-                clock=session.clock,
-                halts=session.latch.all,
-                blocks=entry_blocks(settings),
-            ),
+            views=RecentViews(reader.read, session.clock),
         )
     finally:
         journal.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,12 @@ class Invocation:
     environ: Mapping[str, str]
     cwd: Path
     env: str | None = None
-    said: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         """Tell the operator something on stderr, unless they asked for quiet."""
-        self.said.append(text)
         if not self.shared.quiet:
-            typer.echo(text, err=True)
+            with suppress(OSError):  # nobody listens; what was done is done all the same
+                typer.echo(text, err=True)
 
     def confirm(self, question: str) -> None:
         """Ask before something that needs it; return only on a yes.

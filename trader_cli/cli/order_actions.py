@@ -98,18 +98,17 @@ async def place_limit(desk: Desk, wish: LimitWish) -> Answer:
 async def place_market(desk: Desk, wish: MarketWish) -> Answer:
     """Place a market order, or a bounded IOC limit order where the slippage is bounded."""
     await known(desk, wish.symbol)
-    top = await desk.client.get_book_top(wish.symbol)
-    far = top.far(wish.side)
     if wish.max_slippage_bps is None:
         market = MarketRequest(
             symbol=wish.symbol,
             side=wish.side,
-            quantity=wish.quantity or _base_units(wish.usd, far),
+            quantity=wish.quantity or _base_units(wish.usd, await _far(desk, wish)),
             client_order_id="",
             reduce_only=_reduce_only(wish),
             position_side=_position_side(wish),
         )
         return await place(desk, market)
+    far = await _far(desk, wish)
     worst = far * (ONE + wish.side.sign * wish.max_slippage_bps / BPS)
     bounded = LimitRequest(
         symbol=wish.symbol,
@@ -302,6 +301,12 @@ async def _with_average(desk: Desk, order: Order | AlgoOrder) -> Order | AlgoOrd
         with suppress(VenueError):  # the order is placed; only the picture of it is poorer
             return await desk.client.get_order_status(order.symbol, order.order_id)
     return order
+
+
+async def _far(desk: Desk, wish: MarketWish) -> Decimal:
+    """Return the price at which the order would take."""
+    top = await desk.client.get_book_top(wish.symbol)
+    return top.far(wish.side)
 
 
 def _position_side(wish: LimitWish | MarketWish) -> PositionSide:

@@ -30,8 +30,13 @@ def serve(context: typer.Context) -> int:
     """Run the exchange in the foreground until Ctrl-C."""
     from trader_cli.paper.service import serve as serve_exchange
 
-    settings = _settings(invocation_of(context))
-    serve_exchange(settings.home, settings.paper)
+    invocation = invocation_of(context)
+    settings = _settings(invocation)
+    serve_exchange(
+        settings.home,
+        settings.paper,
+        on_ready=lambda endpoint: invocation.say(f"serving on {endpoint.rest_url}, Ctrl-C ends it"),
+    )
     return 0
 
 

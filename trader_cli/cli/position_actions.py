@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Final
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
@@ -43,6 +47,8 @@ from trader_cli.trading.position_terms import Closed, Opened
 from trader_cli.trading.position_view import PositionView
 from trader_cli.trading.protection_spec import ProtectionSpec
 from trader_cli.trading.risk_manager import Refused
+
+_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +92,16 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
     size = await _judge(desk, wish, instrument)
     if desk.invocation.shared.dry_run:
         return _would_open(wish, size)
-    opened = await desk.positions.open_position(
-        wish.symbol,
-        wish.direction,
-        source=desk.command_id,
-        spec=spec,
-        quantity=size.quantity,
-        leverage=wish.leverage,
-    )
+    with _ctrl_c_ends_entry(desk) as cancelled:
+        opened = await desk.positions.open_position(
+            wish.symbol,
+            wish.direction,
+            source=desk.command_id,
+            spec=spec,
+            quantity=size.quantity,
+            leverage=wish.leverage,
+            cancelled=cancelled,
+        )
     for note in opened.notes:
         desk.invocation.say(note)
     return await _opened_answer(desk, wish, opened)
@@ -256,6 +264,30 @@ async def _judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> _Size:
     if isinstance(verdict, Refused):
         raise verdict.error()
     return size
+
+
+@contextmanager
+def _ctrl_c_ends_entry(desk: Desk) -> Iterator[asyncio.Event]:
+    """Let the first Ctrl-C end the entry and not the command: what filled is protected first."""
+    cancelled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        cancelled.set()
+        desk.invocation.say("entry ends; what filled is protected first")
+        _listen_no_more(loop)
+
+    for interrupt in _INTERRUPTS:
+        loop.add_signal_handler(interrupt, stop)
+    try:
+        yield cancelled
+    finally:
+        _listen_no_more(loop)
+
+
+def _listen_no_more(loop: asyncio.AbstractEventLoop) -> None:
+    for interrupt in _INTERRUPTS:
+        loop.remove_signal_handler(interrupt)
 
 
 def _would_open(wish: OpenWish, size: _Size) -> Answer:

@@ -196,13 +196,14 @@ def _limit_value(value: Decimal | int | str | None) -> int | str | None:
 
 def _status_json(desk: Desk, view: RiskView, *, total_pnl: Decimal) -> Json:
     halts = desk.latch.all()
+    of_account = [halt for halt in halts if halt.symbol is None]
     verdict = desk.risk.check_daily_loss(view)
     day = view.day
     fall = max(ZERO, view.high_water_mark - view.equity)
     drawdown = fall / view.high_water_mark * HUNDRED if view.high_water_mark > 0 else ZERO
     return {
-        "halted": any(halt.symbol is None for halt in halts),
-        "halt_reason": halts[0].reason if halts else None,
+        "halted": bool(of_account),
+        "halt_reason": of_account[0].reason if of_account else None,
         "halts": [halt_json(halt) for halt in halts],
         "limits": limits_json(desk.limits),
         "day": {
