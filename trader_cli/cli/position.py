@@ -18,13 +18,12 @@ from trader_cli.cli.arguments import (
 from trader_cli.cli.context import trade
 from trader_cli.cli.invocation import Answer, invocation_of
 from trader_cli.cli.position_actions import (
-    OpenWish,
     close_positions,
     list_positions,
-    open_position,
     protect_position,
     set_leverage,
 )
+from trader_cli.cli.position_opening import OpenWish, open_position
 from trader_cli.domain.terms import Direction
 from trader_cli.errors import UsageError
 from trader_cli.trading.protection_spec import ProtectionSpec

@@ -6,20 +6,16 @@ no clock, sends nothing and remembers nothing. Exits that only reduce are always
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
 
-from trader_cli.domain.numbers import HUNDRED, ZERO, to_text
-from trader_cli.domain.order import LimitRequest, MarketRequest, OrderRequest, only_reduces
-from trader_cli.domain.terms import Direction, PositionSide, Side, TimeInForce
+from trader_cli.domain.numbers import HUNDRED, ZERO
+from trader_cli.domain.order import MarketRequest, OrderRequest, only_reduces
+from trader_cli.domain.terms import Direction, PositionSide
+from trader_cli.trading.entry_rules import entry_refusals, number, stale
 from trader_cli.trading.exposure import (
-    as_resting,
-    price_of,
-    projected_notional,
     reducible_quantity,
-    total_exposure,
 )
 from trader_cli.trading.risk_terms import (
     HALTED_RULE,
@@ -59,8 +55,6 @@ __all__ = [
     "Sized",
     "clamp_leverage",
 ]
-
-_MS: Final = Decimal(1000)
 
 
 class RiskManager:
@@ -108,7 +102,7 @@ class RiskManager:
         """
         mark = view.marks.get(symbol)
         if mark is None:
-            return _stale(symbol, self.limits.stale_price_s, None)
+            return stale(symbol, self.limits.stale_price_s, None)
         request = MarketRequest(
             symbol=symbol,
             side=direction.entry_side,
@@ -157,8 +151,8 @@ class RiskManager:
             drawdown_pct=drawdown,
             limit_pct=self.limits.emergency_stop_pct,
             message=(
-                f"equity {_number(equity)} USDT is {_number(drawdown)} % below its high-water mark "
-                f"{_number(high_water_mark)} (limit {_number(self.limits.emergency_stop_pct)} %)"
+                f"equity {number(equity)} USDT is {number(drawdown)} % below its high-water mark "
+                f"{number(high_water_mark)} (limit {number(self.limits.emergency_stop_pct)} %)"
             ),
         )
 
@@ -199,201 +193,5 @@ class RiskManager:
     def _refusals(
         self, request: OrderRequest, view: RiskView, stop_price: Decimal | None
     ) -> Iterator[Refused]:
-        """Yield every rule that forbids the entry, the halt first."""
-        yield from _halted(request.symbol, view)
-        yield from _blocked(request.symbol, view)
-        yield from self._day_is_over(view)
-        yield from _not_trading(request.symbol, view)
-        mark = view.marks.get(request.symbol)
-        if mark is None or mark.age_ms > self.limits.stale_price_s * _MS:
-            yield _stale(request.symbol, self.limits.stale_price_s, mark)
-            return
-        yield from self._leverage(request.symbol, view.leverages)
-        entry = as_resting(request)
-        assert entry is not None, "an order that only reduces is not judged as an entry"
-        yield from self._price_band(request, mark.price)
-        yield from self._position(entry, view, mark.price)
-        yield from self._total_exposure(entry, view)
-        yield from self._loss_per_trade(entry, mark.price, stop_price)
-        yield from self._pace(view)
-
-    def _day_is_over(self, view: RiskView) -> Iterator[Refused]:
-        verdict = self.check_daily_loss(view)
-        if verdict.reached:
-            yield Refused(
-                rule=verdict.rule,
-                limit=verdict.limit,
-                actual=-verdict.pnl,
-                message=(
-                    f"{verdict.rule}: the day's loss {_number(-verdict.pnl)} USDT has reached "
-                    f"the limit {_number(verdict.limit)}"
-                ),
-                advice="entries are possible again after 00:00 UTC",
-            )
-
-    def _leverage(self, symbol: str, leverages: Mapping[str, int]) -> Iterator[Refused]:
-        actual = leverages.get(symbol)
-        limit = self.limits.max_leverage
-        if actual is None:
-            yield Refused(
-                rule="max_leverage",
-                limit=Decimal(limit),
-                actual=None,
-                message=f"max_leverage: the leverage of {symbol} is not known (limit {limit})",
-            )
-        elif actual > limit:
-            yield Refused(
-                rule="max_leverage",
-                limit=Decimal(limit),
-                actual=Decimal(actual),
-                message=f"max_leverage: leverage {actual} of {symbol} is above the limit {limit}",
-                advice=f"trader position leverage {symbol} {limit}",
-            )
-
-    def _price_band(self, request: OrderRequest, mark: Decimal) -> Iterator[Refused]:
-        price = price_of(request)
-        # A conditional entry's trigger lies worse than mark by nature, and a post-only order that
-        # would pay more than the market is the exchange's to refuse: it can only rest.
-        if price is None or not isinstance(request, LimitRequest):
-            return
-        if request.time_in_force is TimeInForce.GTX:
-            return
-        worse = (price - mark) * request.side.sign / mark * HUNDRED
-        if worse > self.limits.price_band_pct:
-            word = "above" if request.side is Side.BUY else "below"
-            yield Refused(
-                rule="price_band_pct",
-                limit=self.limits.price_band_pct,
-                actual=worse,
-                message=(
-                    f"price_band_pct: {request.side} at {to_text(price)} is {_number(worse)} % "
-                    f"{word} mark {to_text(mark)} (limit {_number(self.limits.price_band_pct)} %)"
-                ),
-            )
-
-    def _position(self, entry: RestingEntry, view: RiskView, mark: Decimal) -> Iterator[Refused]:
-        actual = projected_notional(entry, view, mark)
-        limit = self.limits.max_position_usd
-        if actual > limit:
-            yield Refused(
-                rule="max_position_usd",
-                limit=limit,
-                actual=actual,
-                message=(
-                    f"max_position_usd: {entry.symbol} would reach {_number(actual)} USDT, position"
-                    f" and own entries included (limit {_number(limit)})"
-                ),
-            )
-
-    def _total_exposure(self, entry: RestingEntry, view: RiskView) -> Iterator[Refused]:
-        actual = total_exposure(view, entry)
-        limit = self.limits.total_exposure_usd
-        # An order that does not add to it is no reason to keep exposure that prices have grown.
-        if actual > limit and actual > total_exposure(view):
-            yield Refused(
-                rule="max_total_exposure_usd",
-                limit=limit,
-                actual=actual,
-                message=(
-                    f"max_total_exposure_usd: all positions would reach {_number(actual)} USDT "
-                    f"(limit {_number(limit)})"
-                ),
-            )
-
-    def _loss_per_trade(
-        self, entry: RestingEntry, mark: Decimal, stop_price: Decimal | None
-    ) -> Iterator[Refused]:
-        limit = self.limits.max_loss_per_trade_usd
-        if limit is None:
-            return
-        price = entry.price or mark
-        loss = max(price, mark) * entry.quantity * self.limits.assumed_stop_pct / HUNDRED
-        if stop_price is not None:
-            loss = max(ZERO, (price - stop_price) * entry.side.sign) * entry.quantity
-        if loss > limit:
-            yield Refused(
-                rule="max_loss_per_trade_usd",
-                limit=limit,
-                actual=loss,
-                message=(
-                    f"max_loss_per_trade_usd: the loss at the stop would be {_number(loss)} USDT "
-                    f"(limit {_number(limit)})"
-                ),
-            )
-
-    def _pace(self, view: RiskView) -> Iterator[Refused]:
-        pause, rate = self.limits.cool_down_after_loss_s, self.limits.max_orders_per_minute
-        if pause is not None and view.last_loss_ms is not None:
-            since = Decimal(view.now_ms - view.last_loss_ms) / _MS
-            if since < pause:
-                yield Refused(
-                    rule="cool_down_after_loss_s",
-                    limit=pause,
-                    actual=since,
-                    message=(
-                        f"cool_down_after_loss_s: the last loss was {_number(since)} s ago "
-                        f"(limit {_number(pause)} s)"
-                    ),
-                )
-        if rate is not None and view.entries_last_minute + 1 > rate:
-            yield Refused(
-                rule="max_orders_per_minute",
-                limit=Decimal(rate),
-                actual=Decimal(view.entries_last_minute + 1),
-                message=(
-                    f"max_orders_per_minute: this would be entry {view.entries_last_minute + 1} "
-                    f"within a minute (limit {rate})"
-                ),
-            )
-
-
-def _halted(symbol: str, view: RiskView) -> Iterator[Refused]:
-    halt = view.halt_for(symbol)
-    if halt is not None:
-        scope = "trading" if halt.symbol is None else symbol
-        yield Refused(
-            rule=HALTED_RULE,
-            limit=None,
-            actual=None,
-            message=f"{scope} is halted: {halt.reason}",
-            advice="trader risk resume --reason TEXT",
-        )
-
-
-def _blocked(symbol: str, view: RiskView) -> Iterator[Refused]:
-    for block in view.blocks:
-        if block.symbol in (None, symbol):
-            yield Refused(
-                rule=block.rule,
-                limit=None,
-                actual=None,
-                message=block.message,
-                advice=block.advice,
-            )
-
-
-def _not_trading(symbol: str, view: RiskView) -> Iterator[Refused]:
-    instrument = view.instruments.get(symbol)
-    if instrument is not None and not instrument.is_trading:
-        yield Refused(
-            rule="symbol_status",
-            limit=None,
-            actual=None,
-            message=f"symbol_status: {symbol} is {instrument.status}, nothing may open",
-        )
-
-
-def _stale(symbol: str, limit_s: Decimal, mark: MarkView | None) -> Refused:
-    age = None if mark is None else Decimal(mark.age_ms) / _MS
-    said = "is not known" if age is None else f"is {_number(age)} s old"
-    return Refused(
-        rule="stale_price_s",
-        limit=limit_s,
-        actual=age,
-        message=f"stale_price_s: the mark price of {symbol} {said} (limit {_number(limit_s)} s)",
-    )
-
-
-def _number(value: Decimal) -> str:
-    """Format a number for a sentence, with at most four decimals."""
-    return to_text(round(value, 4))
+        day = self.check_daily_loss(view)
+        return entry_refusals(self.limits, request, view, day=day, stop_price=stop_price)
