@@ -51,7 +51,6 @@ def _print_json(invocation: Invocation, clock: Clock, event: str, fields: Fields
     row = {
         "schema": 1,
         "env": invocation.env,
-        "command": "run",
         "event": event,
         "time_ms": clock.now_ms(),
         **fields,

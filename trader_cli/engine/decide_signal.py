@@ -5,6 +5,7 @@ Pure, like all of `decide`. It does not know prices, sizes or orders.
 
 from __future__ import annotations
 
+from trader_cli.bridge.freshness import format_age
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction
 from trader_cli.engine.actions import Enter
@@ -78,10 +79,10 @@ def timing_problem(draft: Draft, signal: Signal) -> tuple[str, str] | None:
     age_ms = draft.now_ms - signal.decided_ms
     if age_ms > draft.rules.max_age_ms:
         limit = draft.rules.max_age_ms // 1000
-        return "stale", f"{age_ms / 1000:.0f} s old, limit {limit} s"
+        return "stale", f"{format_age(age_ms)} old, limit {limit} s"
     if -age_ms > draft.rules.future_tolerance_ms:
         limit = draft.rules.future_tolerance_ms // 1000
-        return "future", f"dated {-age_ms / 1000:.0f} s in the future, limit {limit} s"
+        return "future", f"dated {format_age(age_ms)} in the future, limit {limit} s"
     return None
 
 

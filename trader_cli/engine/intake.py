@@ -260,8 +260,8 @@ def section_fields(event: SignalSeen, rules: BridgeRules, *, now_ms: int) -> dic
         "advisor": signal.advisor,
         "decision": signal.decision_id,
         "command": signal.command_text,
-        "age_s": None if verdict.age_ms is None else f"{verdict.age_ms / 1000:.1f}",
+        "age_s": None if verdict.age_ms is None else round(verdict.age_ms / 1000, 1),
         "tradable": verdict.tradable and superseded is None,
-        "why": verdict.why if superseded is None else f"superseded by {superseded}",
+        "why": verdict.why if superseded is None else f"{verdict.why}; superseded by {superseded}",
         "problems": list(signal.problems),
     }
