@@ -33,10 +33,10 @@ from trader_cli.errors import (
     TraderError,
     UsageError,
 )
-from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, TrailingPlan, WouldTrigger
+from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, WouldTrigger
 from trader_cli.trading.position_terms import Closed
 from trader_cli.trading.position_view import PositionView
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
 
 
 async def list_positions(desk: Desk) -> Answer:

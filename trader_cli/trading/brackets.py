@@ -23,32 +23,11 @@ from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_r
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, WorkingType
 from trader_cli.errors import Rejected, TraderError, VenueError
 from trader_cli.trading.order_desk import OrderDesk
+from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
 
 _WOULD_TRIGGER_NOW: Final = -2021
 _WOULD_TRIGGER: Final = frozenset({_WOULD_TRIGGER_NOW, -4142})
 _ONE_IS_ENOUGH: Final = -4130
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrailingPlan:
-    """A trailing stop as the exchange takes it; `callback_rate` is in percent of price."""
-
-    callback_rate: Decimal
-    activate_price: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProtectionPlan:
-    """What is to rest beside a position; None leaves that part as it is.
-
-    Attributes:
-        notes: what was changed to get to these prices.
-    """
-
-    stop_price: Decimal | None = None
-    take_profit_price: Decimal | None = None
-    trailing: TrailingPlan | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from trader_cli.domain.account import Position
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.errors import VenueError
-from trader_cli.trading.brackets import Protection, ProtectionPlan, covers
+from trader_cli.trading.brackets import Protection, covers
 from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
 
 _LOOK_AGAIN_S: Final = 0.05
 _TRY_AGAIN_S: Final = 0.2

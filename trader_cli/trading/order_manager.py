@@ -32,7 +32,6 @@ from trader_cli.trading.brackets import (
     ExitOutcome,
     ExitSpot,
     Protection,
-    ProtectionPlan,
     rest_exit,
 )
 from trader_cli.trading.chase import EntryResult, FirstFill, Work, work
@@ -40,6 +39,7 @@ from trader_cli.trading.lookup import NO_SUCH_ORDER
 from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.ports import Wanted
+from trader_cli.trading.protection_spec import ProtectionPlan
 
 _CLOSE_ROUNDS_MAX: Final = 8
 _CLOSE_PAUSE_S: Final = 0.1

@@ -11,7 +11,28 @@ from decimal import Decimal
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.protection import stop_price, take_profit_price, trailing_stop
 from trader_cli.domain.terms import Direction
-from trader_cli.trading.brackets import ProtectionPlan, TrailingPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingPlan:
+    """A trailing stop as the exchange takes it; `callback_rate` is in percent of price."""
+
+    callback_rate: Decimal
+    activate_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionPlan:
+    """What is to rest beside a position; None leaves that part as it is.
+
+    Attributes:
+        notes: what was changed to get to these prices.
+    """
+
+    stop_price: Decimal | None = None
+    take_profit_price: Decimal | None = None
+    trailing: TrailingPlan | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
