@@ -183,7 +183,7 @@ class AlgoDesk:
     def _announce(self, algo: AlgoRecord, now_ms: int) -> None:
         algo.updated_ms = now_ms
         self._core.changes.algos[algo.algo_id] = algo
-        self._core.emit(events.algo_update(algo, now_ms))
+        self._core.tell(events.algo_update, algo, now_ms)
 
 
 def _same_closing(algo: AlgoRecord, wish: AlgoWish) -> bool:

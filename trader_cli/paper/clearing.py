@@ -127,14 +127,14 @@ class Clearing:
 
     def _warn(self, of: SymbolAccount, position: ledger.PositionRecord, now_ms: int) -> None:
         if self._may_warn(of.symbol + position.side, now_ms):
-            self._core.emit(events.margin_call(None, [(of, position)], now_ms))
+            self._core.tell(events.margin_call, None, [(of, position)], now_ms)
 
     def _warn_cross(self, now_ms: int) -> None:
         if not self._may_warn("", now_ms):
             return
         account = self._core.account
         positions = [(of, p) for of, p in account.positions() if not of.isolated]
-        self._core.emit(events.margin_call(account.cross_wallet, positions, now_ms))
+        self._core.tell(events.margin_call, account.cross_wallet, positions, now_ms)
 
     def _may_warn(self, key: str, now_ms: int) -> bool:
         if now_ms - self._warned_ms.get(key, -_WARNING_PAUSE_MS) < _WARNING_PAUSE_MS:

@@ -6,11 +6,11 @@ movement of money is booked. Must not know parameters or answers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heappush
-from typing import Final
+from typing import Final, ParamSpec
 
 from trader_cli.paper import events
 from trader_cli.paper.account import Account, SymbolAccount
@@ -21,6 +21,7 @@ from trader_cli.paper.market import Market
 from trader_cli.paper.records import AlgoRecord, IncomeRecord, OrderRecord
 from trader_cli.paper.state import Changes, State
 
+_P = ParamSpec("_P")
 _TIME: Final = "time"
 _WALLET: Final = "wallet"
 _SYMBOL: Final = "symbol/"
@@ -45,12 +46,15 @@ class VenueSettings:
         close_position_expires: True: a closePosition stop or target ends with its position
             (EXPIRED); False: it stays resting, as users of the real venue report.
         open_order_limits: False lifts the limits on how many orders may rest (for benchmarks).
+        group_commit: True: writes wait for `Venue.commit`, which whoever passes answers on calls
+            first; so that all requests of one moment are written at once.
     """
 
     initial_balance: Decimal = Decimal(10_000)
     leverage: int = 20
     close_position_expires: bool = False
     open_order_limits: bool = True
+    group_commit: bool = False
 
 
 class Core:
@@ -62,6 +66,7 @@ class Core:
         algo_client_ids: the same by client algo id.
         triggered: conditional orders whose regular order is open, by that order's id.
         deadlines: heap of (time, symbol) at which something of a symbol may end.
+        heard: False while nobody listens; events are not even rendered then.
         outbox: user-data events not yet fetched.
     """
 
@@ -74,8 +79,9 @@ class Core:
     ) -> None:
         self.contracts = contracts
         self.market = market
-        self.state = state
+        self._state = state
         self.settings = settings
+        self.heard = True
         self.outbox: list[UserEvent] = []
         self.changes = Changes()
         self._ids = dict(_FIRST_IDS)
@@ -104,8 +110,25 @@ class Core:
         """Have the symbol's good-till dates looked at when `time_ms` comes."""
         heappush(self.deadlines, (time_ms, symbol))
 
+    @property
+    def state(self) -> State:
+        """The memory, up to date."""
+        self.commit()
+        return self._state
+
     def emit(self, event: UserEvent) -> None:
+        """Add an event whether anybody hears it or not."""
         self.outbox.append(event)
+
+    def tell(
+        self, render: Callable[_P, UserEvent], *arguments: _P.args, **named: _P.kwargs
+    ) -> None:
+        """Add the event that `render` makes, if anybody hears it.
+
+        Rendering costs more than what it tells of; so nobody's events are never rendered.
+        """
+        if self.heard:
+            self.outbox.append(render(*arguments, **named))
 
     def touch(self, of: SymbolAccount) -> None:
         """Mark a symbol's positions or configuration, and the wallet, as changed."""
@@ -156,7 +179,9 @@ class Core:
     ) -> None:
         """Tell that balances or positions changed."""
         account = self.account
-        self.emit(
+        if not self.heard:
+            return
+        self.outbox.append(
             events.account_update(
                 reason,
                 now_ms,
@@ -169,6 +194,11 @@ class Core:
         )
 
     def flush(self) -> None:
+        """End one step: make it durable, unless steps are committed in groups."""
+        if not self.settings.group_commit:
+            self.commit()
+
+    def commit(self) -> None:
         """Hand everything that changed to the state; durable when it returns."""
         snapshots = self.changes.snapshots
         if self._wallet_touched:
@@ -180,7 +210,7 @@ class Core:
         if self.changes:
             snapshots[_TIME] = {"now_ms": self.market.now_ms}
             changes, self.changes = self.changes, Changes()
-            self.state.save(changes)
+            self._state.save(changes)
 
     def keep_counters(self) -> None:
         """Store the counters themselves, for when the records they count are forgotten."""
@@ -188,8 +218,8 @@ class Core:
 
     def restore(self) -> bool:
         """Take over what the state remembers; False if it remembers no account."""
-        stored = self.state.snapshots()
-        for kind, last in {**stored.get(_COUNTERS, {}), **self.state.last_ids()}.items():
+        stored = self._state.snapshots()
+        for kind, last in {**stored.get(_COUNTERS, {}), **self._state.last_ids()}.items():
             self._ids[kind] = max(self._ids[kind], last)
         if _WALLET not in stored:
             return False
@@ -209,7 +239,7 @@ class Core:
         return True
 
     def _restore_orders(self) -> None:
-        for order in self.state.open_orders():
+        for order in self._state.open_orders():
             of = self.account.symbols.get(order.symbol)
             if of is None:
                 continue
@@ -224,7 +254,7 @@ class Core:
                 self.add_deadline(order.good_till_ms, order.symbol)
 
     def _restore_algos(self) -> None:
-        for algo in self.state.open_algos():
+        for algo in self._state.open_algos():
             of = self.account.symbols.get(algo.symbol)
             if of is None:
                 continue

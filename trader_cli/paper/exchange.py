@@ -119,7 +119,9 @@ class Exchange:
 
     def tick(self, now_ms: int) -> None:
         """Let the world go on to `now_ms` and tell everybody who listens."""
+        self.venue.listen(heard=self.subscriptions.hears_user)
         self.venue.advance(now_ms)
+        self.venue.commit()
         self._publish(now_ms)
         self.subscriptions.expire(now_ms)
 
@@ -143,6 +145,7 @@ class Exchange:
         authorise(request, params, security=route.security, keys=self._keys, now_ms=now_ms)
         if route.writes_orders:
             self.limits.charge_orders(route.orders_10s, route.orders_1m, now_ms)
+        self.venue.listen(heard=self.subscriptions.hears_user)
         self.venue.advance(now_ms)
         try:
             payload = route.handler(self, params, now_ms)

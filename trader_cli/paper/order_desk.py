@@ -62,22 +62,19 @@ class OrderDesk:
         order = self._accept(of, wish, now_ms, algo)
         if algo is not None and on_accept is not None:
             on_accept(algo, order.order_id, now_ms)
-        opening = events.order_update(order, ExecutionType.NEW, now_ms)
+        opening: events.UserEvent | None = None
         if algo is not None or not parts:
-            self._core.emit(opening)
-            opening_left = None
-        else:
-            opening_left = opening
+            self._core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
+        elif self._core.heard:
+            opening = events.order_update(order, ExecutionType.NEW, now_ms)
         taken = of.taken[order.side]
         parts = self._prevent_self_trade(of, order, parts, now_ms)
         for price, quantity in parts:
             taken[price] = taken.get(price, ZERO) + quantity
-            self._settlement.fill(
-                of, order, price, quantity, now_ms, maker=False, opening=opening_left
-            )
-            opening_left = None
-        if opening_left is not None:
-            self._core.emit(opening_left)
+            self._settlement.fill(of, order, price, quantity, now_ms, maker=False, opening=opening)
+            opening = None
+        if opening is not None:
+            self._core.outbox.append(opening)
         self._settle_rest(of, order, now_ms)
         return order
 
@@ -319,7 +316,7 @@ class OrderDesk:
         of.book.discard(order)
         order.price, order.quantity, order.updated_ms = price, quantity, now_ms
         core.changes.orders[order.order_id] = order
-        core.emit(events.order_update(order, ExecutionType.AMENDMENT, now_ms, modify_id=modify_id))
+        core.tell(events.order_update, order, ExecutionType.AMENDMENT, now_ms, modify_id=modify_id)
         for part_price, part in self._prevent_self_trade(of, order, parts, now_ms):
             taken = of.taken[order.side]
             taken[part_price] = taken.get(part_price, ZERO) + part

@@ -53,7 +53,7 @@ class SettingsDesk:
             account.refresh(of)
             raise VenueRefusal(-2028)
         self._core.touch(of)
-        self._core.emit(events.leverage_update(of.symbol, leverage, now_ms))
+        self._core.tell(events.leverage_update, of.symbol, leverage, now_ms)
 
     def set_margin_type(self, of: SymbolAccount, word: MarginWord, now_ms: int) -> None:
         """Change a flat symbol without orders between cross and isolated."""

@@ -103,12 +103,12 @@ class Settlement:
         if order.exposure:
             self.expose(of, order)
         account.refresh(of)
-        core.emit(events.trade_lite(order, trade))
+        core.tell(events.trade_lite, order, trade)
         if opening is not None:
-            core.emit(opening)
+            core.outbox.append(opening)
         core.emit_account("ORDER", now_ms, (of, position))
         execution = ExecutionType.CALCULATED if order.forced else ExecutionType.TRADE
-        core.emit(events.order_update(order, execution, now_ms, trade=trade))
+        core.tell(events.order_update, order, execution, now_ms, trade=trade)
         if done:
             self._finish_algo(order, now_ms)
         if effect.closed and of.reducing:
@@ -149,7 +149,7 @@ class Settlement:
         )
         of.orders[order_id] = order
         core.client_ids[order.symbol, order.client_order_id] = order
-        core.emit(events.order_update(order, ExecutionType.NEW, now_ms))
+        core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
         self.fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
         return order
 
@@ -231,7 +231,7 @@ class Settlement:
         execution = (
             ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED
         )
-        self._core.emit(events.order_update(order, execution, now_ms))
+        self._core.tell(events.order_update, order, execution, now_ms)
         self._finish_algo(order, now_ms)
 
     def _forget(self, of: SymbolAccount, order: OrderRecord) -> None:
@@ -250,4 +250,4 @@ class Settlement:
         algo.actual_quantity = order.executed
         algo.actual_price = order.quote / order.executed if order.executed else ZERO
         self._core.changes.algos[algo.algo_id] = algo
-        self._core.emit(events.algo_update(algo, now_ms))
+        self._core.tell(events.algo_update, algo, now_ms)

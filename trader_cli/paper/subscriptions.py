@@ -81,6 +81,7 @@ class Subscriptions:
         self._connections: dict[Connection, None] = {}
         self._listeners: dict[str, dict[Connection, None]] = {}
         self._streams: dict[str, StreamName] = {}
+        self._holders: dict[Connection, None] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -89,6 +90,11 @@ class Subscriptions:
     def active_streams(self) -> list[StreamName]:
         """The market streams somebody hears now."""
         return list(self._streams.values())
+
+    @property
+    def hears_user(self) -> bool:
+        """True while somebody holds a listen key, living or not."""
+        return bool(self._holders)
 
     def open(self, path: str, raw_query: str, sink: Sink, now_ms: int) -> Connection | None:
         """Admit a connection; None if the path is no stream's."""
@@ -110,6 +116,7 @@ class Subscriptions:
     def close(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
         self._connections.pop(connection, None)
+        self._holders.pop(connection, None)
         self._unsubscribe(connection, list(connection.streams))
 
     def receive(self, connection: Connection, text: str, now_ms: int) -> None:
@@ -126,7 +133,7 @@ class Subscriptions:
             return
         listening = [
             (connection, key)
-            for connection in self._connections
+            for connection in self._holders
             for key in connection.listen_keys
             if self._keys.is_alive(key, now_ms)
         ]
@@ -179,10 +186,12 @@ class Subscriptions:
         strict = connection.room is Room.LEGACY and self._strict_legacy
         if routed and not strict:
             connection.listen_keys[key] = None
+            self._holders[connection] = None
 
     def _unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
         for name in names:
-            connection.listen_keys.pop(name, None)
+            if connection.listen_keys.pop(name, "") is None and not connection.listen_keys:
+                self._holders.pop(connection, None)
             if connection.streams.pop(name, None) is None:
                 continue
             listeners = self._listeners.get(name, {})

@@ -98,6 +98,14 @@ class Venue:
             self._save_market(now_ms)
         self._core.flush()
 
+    def commit(self) -> None:
+        """Make every step so far durable, where they are committed in groups."""
+        self._core.commit()
+
+    def listen(self, *, heard: bool) -> None:
+        """Say whether anybody hears the user-data events from now on."""
+        self._core.heard = heard
+
     def drain_events(self) -> list[UserEvent]:
         """Return the user-data events since the last call, in live order."""
         drained, self._core.outbox = self._core.outbox, []
