@@ -1,0 +1,15 @@
+"""Make `tests.support` importable, behind everything that is installed.
+
+`tests.support` is found through the checkout's folder, which goes to the very end of the path: a
+test that imports `trader_cli` gets the package that pip installed, in an editable environment and
+in a fresh one alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_ROOT = str(Path(__file__).resolve().parents[1])
+if _ROOT not in sys.path:
+    sys.path.append(_ROOT)
