@@ -7,11 +7,12 @@ the few columns that are searched. Must not know what the records mean.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from pathlib import Path
 from typing import Final, TypeVar
+
+import orjson
 
 from trader_cli.paper.records import (
     AlgoRecord,
@@ -21,7 +22,6 @@ from trader_cli.paper.records import (
     OrderRecord,
     TradeRecord,
     from_json,
-    to_json,
 )
 from trader_cli.paper.state import MARKET_SNAPSHOT, Changes, JsonObject, Window
 
@@ -48,6 +48,14 @@ CREATE INDEX IF NOT EXISTS amendments_order ON amendments (order_id);
 CREATE TABLE IF NOT EXISTS margin_moves ({_ID_TAIL});
 CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, body TEXT);
 """
+_UPSERT_ORDER: Final = """
+INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body
+"""
+_UPSERT_ALGO: Final = """
+INSERT INTO algos VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body
+"""
 _ID_TABLES: Final = ("orders", "algos", "trades", "income", "amendments", "margin_moves")
 
 
@@ -67,59 +75,70 @@ class FileState:
         """Write all changes in one transaction."""
         db = self._db
         db.execute("BEGIN")
-        for order in changes.orders.values():
-            db.execute(
-                "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)",
+        db.executemany(
+            _UPSERT_ORDER,
+            [
                 (
-                    order.client_order_id,
-                    order.status.is_open,
-                    order.forced,
-                    order.order_id,
-                    order.symbol,
-                    order.created_ms,
-                    _dump(order),
-                ),
+                    o.client_order_id,
+                    o.status.is_open,
+                    o.forced,
+                    o.order_id,
+                    o.symbol,
+                    o.created_ms,
+                    _dump(o),
+                )
+                for o in changes.orders.values()
+            ],
+        )
+        if changes.trades:
+            db.executemany(
+                "INSERT INTO trades VALUES (?, ?, ?, ?, ?)",
+                [(t.order_id, t.trade_id, t.symbol, t.time_ms, _dump(t)) for t in changes.trades],
             )
-        for algo in changes.algos.values():
-            db.execute(
-                "INSERT OR REPLACE INTO algos VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    algo.client_algo_id,
-                    algo.status.is_open,
-                    algo.algo_id,
-                    algo.symbol,
-                    algo.created_ms,
-                    _dump(algo),
-                ),
+        if changes.income:
+            db.executemany(
+                "INSERT INTO income VALUES (?, ?, ?, ?, ?)",
+                [(r.type, r.tran_id, r.symbol, r.time_ms, _dump(r)) for r in changes.income],
             )
-        db.executemany(
-            "INSERT INTO trades VALUES (?, ?, ?, ?, ?)",
-            ((t.order_id, t.trade_id, t.symbol, t.time_ms, _dump(t)) for t in changes.trades),
-        )
-        db.executemany(
-            "INSERT INTO income VALUES (?, ?, ?, ?, ?)",
-            ((r.type, r.tran_id, r.symbol, r.time_ms, _dump(r)) for r in changes.income),
-        )
-        db.executemany(
-            "INSERT INTO amendments VALUES (?, ?, ?, ?, ?)",
-            (
-                (r.order_id, r.amendment_id, r.symbol, r.time_ms, _dump(r))
-                for r in changes.amendments
-            ),
-        )
-        db.executemany(
-            "INSERT INTO margin_moves VALUES (?, ?, ?, ?)",
-            ((r.move_id, r.symbol, r.time_ms, _dump(r)) for r in changes.margin_moves),
-        )
+        if changes.algos or changes.amendments or changes.margin_moves:
+            self._save_rarer(changes)
         db.executemany(
             "INSERT OR REPLACE INTO snapshots VALUES (?, ?)",
-            ((name, _text(body)) for name, body in changes.snapshots.items()),
+            [(name, _dump(body)) for name, body in changes.snapshots.items()],
         )
         db.execute("COMMIT")
 
+    def _save_rarer(self, changes: Changes) -> None:
+        db = self._db
+        db.executemany(
+            _UPSERT_ALGO,
+            [
+                (
+                    a.client_algo_id,
+                    a.status.is_open,
+                    a.algo_id,
+                    a.symbol,
+                    a.created_ms,
+                    _dump(a),
+                )
+                for a in changes.algos.values()
+            ],
+        )
+        db.executemany(
+            "INSERT INTO amendments VALUES (?, ?, ?, ?, ?)",
+            [
+                (r.order_id, r.amendment_id, r.symbol, r.time_ms, _dump(r))
+                for r in changes.amendments
+            ],
+        )
+        db.executemany(
+            "INSERT INTO margin_moves VALUES (?, ?, ?, ?)",
+            [(r.move_id, r.symbol, r.time_ms, _dump(r)) for r in changes.margin_moves],
+        )
+
     def snapshots(self) -> dict[str, JsonObject]:
         rows = self._db.execute("SELECT name, body FROM snapshots").fetchall()
-        return {name: json.loads(body) for name, body in rows}
+        return {name: orjson.loads(body) for name, body in rows}
 
     def load_market(self) -> JsonObject | None:
         return self.snapshots().get(MARKET_SNAPSHOT)
@@ -220,7 +239,7 @@ class FileState:
 
     def _read(self, kind: type[_Record], query: str, *arguments: object) -> list[_Record]:
         rows = self._db.execute(query, arguments).fetchall()
-        return [from_json(kind, json.loads(body)) for (body,) in rows]
+        return [from_json(kind, orjson.loads(body)) for (body,) in rows]
 
     def _first(self, kind: type[_Record], query: str, *arguments: object) -> _Record | None:
         rows = self._read(kind, query, *arguments)
@@ -228,8 +247,5 @@ class FileState:
 
 
 def _dump(record: object) -> str:
-    return _text(to_json(record))
-
-
-def _text(body: JsonObject) -> str:
-    return json.dumps(body, separators=(",", ":"))
+    """Return a record as JSON text; decimals become text, as `records.from_json` expects them."""
+    return orjson.dumps(record, default=str).decode()
