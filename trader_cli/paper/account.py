@@ -39,6 +39,7 @@ class SymbolAccount:
     """
 
     __slots__ = (
+        "_capped",
         "algos",
         "book",
         "contract",
@@ -72,6 +73,7 @@ class SymbolAccount:
         self.triggers = TriggerBook()
         self.resting: dict[tuple[PositionSide, Side], Decimal] = {}
         self.taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+        self._capped = (0, ZERO)
         self.need = _NO_NEED
         self.cross_margin = self.cross_unrealized = self.maintenance = ZERO
 
@@ -93,6 +95,14 @@ class SymbolAccount:
         if found is None:
             found = self.positions[side] = PositionRecord(symbol=self.symbol, side=side)
         return found
+
+    @property
+    def notional_max(self) -> Decimal:
+        """The largest position the present leverage allows, USDT."""
+        if self._capped[0] != self.leverage:
+            cap = margin.notional_max(self.contract.brackets, self.leverage)
+            self._capped = self.leverage, cap
+        return self._capped[1]
 
     def held(self) -> list[PositionRecord]:
         """Return the positions that are not flat."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.terms import PositionSide, Side
@@ -26,13 +26,7 @@ def to_ledger(amount: Decimal) -> Decimal:
 
 def decimal_places(value: Decimal) -> int:
     """Return how many decimals a finite number needs; trailing zeros do not count."""
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int), "parameters and money are finite"
-    if exponent >= 0:
-        return 0
-    shortest = value.normalize().as_tuple().exponent
-    assert isinstance(shortest, int), "as above"
-    return max(0, -shortest)
+    return len(format(value, "f").partition(".")[2].rstrip("0"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,8 +61,7 @@ class PositionRecord:
         return self.entry_price + self.fees / self.amount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillEffect:
+class FillEffect(NamedTuple):
     """What one fill did.
 
     Attributes:

@@ -6,15 +6,14 @@ Source: binance-usdm reference §13.2, §13.6.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from trader_cli.domain.account import LeverageBracket
 from trader_cli.domain.numbers import ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class MarginNeed:
+class MarginNeed(NamedTuple):
     """Initial margin of one symbol: of its positions, and what its open orders add to that."""
 
     positions: Decimal
@@ -35,8 +34,10 @@ def one_way_need(
         bids, asks: notional of open orders that may open, both positive.
     """
     position = abs(position_notional) / leverage
+    if not bids and not asks:
+        return MarginNeed(position, ZERO)
     worse = max(abs(position_notional + bids), abs(position_notional - asks))
-    return MarginNeed(position, worse / leverage - position if bids or asks else ZERO)
+    return MarginNeed(position, worse / leverage - position)
 
 
 def hedge_need(held: Decimal, resting: Decimal, leverage: int) -> MarginNeed:

@@ -125,7 +125,7 @@ class OrderDesk:
         held = of.positions.get(wish.position_side)
         signed = ZERO if held is None else held.amount * of.mark * wish.side.sign
         total = signed + of.resting_of(wish.position_side, wish.side) + notional
-        if total > margin.notional_max(of.contract.brackets, of.leverage):
+        if total > of.notional_max:
             raise VenueRefusal(-2027)
         need = of.need_with(wish.position_side, wish.side, notional).total - of.need.total
         if need <= 0:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from trader_cli.paper.refusal import VenueRefusal
 
@@ -52,10 +52,10 @@ class Params:
         value = self._values.get(name.lower())
         if value is None:
             return None
-        try:
-            return kind(value.upper())
-        except ValueError:
-            raise VenueRefusal(code, name) from None
+        found = kind._value2member_map_.get(value.upper())
+        if found is None:
+            raise VenueRefusal(code, name)
+        return cast("_Enum", found)
 
     def decimal(self, name: str) -> Decimal | None:
         """Return a plain decimal number; refuses with -1102 as malformed."""

@@ -15,7 +15,7 @@ from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.terms import AlgoStatus, OrderStatus, OrderType, Side
 from trader_cli.paper.instruments import Contract
-from trader_cli.paper.ledger import decimal_places, to_ledger
+from trader_cli.paper.ledger import to_ledger
 from trader_cli.paper.records import (
     AlgoRecord,
     AmendmentRecord,
@@ -35,13 +35,20 @@ from trader_cli.wire.rest import (
     UserTrade,
 )
 
+_PLACES_MAX: Final = 8
+_LEAST: Final = Decimal("1e-8")
 _NOT_REGULAR: Final = (AlgoStatus.NEW, AlgoStatus.CANCELED, AlgoStatus.TRIGGERING)
 
 
 def pad(value: Decimal, places: int) -> str:
     """Return `value` with at least `places` decimals and no more than eight."""
-    wanted = max(places, min(8, decimal_places(value)))
-    return format(value.quantize(Decimal(1).scaleb(-wanted), rounding=ROUND_HALF_EVEN), "f")
+    whole, _, decimals = format(value, "f").partition(".")
+    decimals = decimals.rstrip("0")
+    if len(decimals) > _PLACES_MAX:
+        rounded = value.quantize(_LEAST, rounding=ROUND_HALF_EVEN)
+        whole, _, decimals = format(rounded, "f").partition(".")
+    decimals = decimals.ljust(places, "0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 def quantity_text(instrument: Instrument, quantity: Decimal) -> str:

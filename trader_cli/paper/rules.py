@@ -277,13 +277,14 @@ def check_price(instrument: Instrument, price: Decimal) -> None:
     """Refuse a price outside PRICE_FILTER."""
     if price < 0:
         raise VenueRefusal(-4001)
-    if decimal_places(price) > instrument.price_precision:
+    off_tick = not instrument.tick_size or price % instrument.tick_size
+    if off_tick and decimal_places(price) > instrument.price_precision:
         raise VenueRefusal(-1111)
     if price < instrument.price_min or price == 0:
         raise VenueRefusal(-4013)
     if instrument.price_max and price > instrument.price_max:
         raise VenueRefusal(-4002)
-    if instrument.tick_size and price % instrument.tick_size:
+    if instrument.tick_size and off_tick:
         raise VenueRefusal(-4014)
 
 
@@ -303,13 +304,14 @@ def check_quantity(instrument: Instrument, quantity: Decimal, *, market: bool) -
     step = instrument.market_quantity_step if market else instrument.quantity_step
     if quantity <= 0:
         raise VenueRefusal(-4003)
-    if decimal_places(quantity) > instrument.quantity_precision:
+    off_step = not step or quantity % step
+    if off_step and decimal_places(quantity) > instrument.quantity_precision:
         raise VenueRefusal(-1111)
     if quantity < low:
         raise VenueRefusal(-4004)
     if quantity > high:
         raise VenueRefusal(-4005)
-    if step and quantity % step:
+    if step and off_step:
         raise VenueRefusal(-4023)
 
 
