@@ -86,6 +86,7 @@ class EngineOptions:
         hedge_mode: the account holds LONG and SHORT apart.
         programs: advisors to start, with `advisor_environment`.
         blocks: reasons outside the limits why nothing may open (the live gate).
+        kernel_events: False where time is virtual: the bridge files are polled only.
     """
 
     bridge_dir: Path
@@ -99,6 +100,7 @@ class EngineOptions:
     programs: tuple[AdvisorProgram, ...] = ()
     advisor_environment: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[EntryBlock, ...] = ()
+    kernel_events: bool = True
 
 
 class LiveTradingEngine:
@@ -298,7 +300,11 @@ class LiveTradingEngine:
     def _jobs(self) -> list[Coroutine[None, None, None]]:
         options = self._options
         watcher = BridgeWatcher(
-            options.bridge_dir, zone=options.zone, clock=self._clock, memory=self._memory
+            options.bridge_dir,
+            zone=options.zone,
+            clock=self._clock,
+            memory=self._memory,
+            kernel_events=options.kernel_events,
         )
         return [
             self._performer.run(),
@@ -431,9 +437,14 @@ class LiveTradingEngine:
             await self._clock.sleep(_RECONCILE_PAUSE_S)
 
     async def _wait_for_stream(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STREAM_WAIT_S):
-                await self._stream_is_open.wait()
+        opened = asyncio.ensure_future(self._stream_is_open.wait())
+        late = asyncio.ensure_future(self._clock.sleep(_STREAM_WAIT_S))
+        try:
+            await asyncio.wait((opened, late), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
+            late.cancel()
+            await asyncio.gather(opened, late, return_exceptions=True)
 
     async def _kill_when_wanted(self) -> None:
         while True:
