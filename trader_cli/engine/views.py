@@ -19,6 +19,8 @@ from trader_cli.trading.risk_terms import EntryBlock, HaltView, MarkView, RiskVi
 from trader_cli.trading.risk_view import resting_entries
 
 _MINUTE_MS: Final = 60_000
+_CATCH_UP_S: Final = 0.01
+_CATCH_UP_MAX: Final = 100
 
 
 class EngineViews:
@@ -63,6 +65,7 @@ class EngineViews:
         assert reading is not None, "read just before"
         assert day is not None, "read just before"
         await self._board.mark(symbol)
+        await self._catch_up()
         now_ms = self._clock.now_ms()
         while self._entries and now_ms - self._entries[0] > _MINUTE_MS:
             self._entries.popleft()
@@ -81,6 +84,21 @@ class EngineViews:
             last_loss_ms=self.last_loss_ms,
             entries_last_minute=len(self._entries),
         )
+
+    async def _catch_up(self) -> None:
+        """Wait until the stream has told what the answers to our own requests already proved.
+
+        An entry that was just taken back to be posted anew would else count twice; and what it
+        executed before is told ahead of its end. A stream that stays behind leaves the larger sum.
+        """
+        for _ in range(_CATCH_UP_MAX):
+            if not any(self._is_over(row.client_order_id) for row in self._mirror.orders()):
+                return
+            await self._clock.sleep(_CATCH_UP_S)
+
+    def _is_over(self, client_order_id: str) -> bool:
+        intent = self._journal.intent(client_order_id)
+        return intent is not None and intent.status.is_final
 
     def _marks(self) -> dict[str, MarkView]:
         found: dict[str, MarkView] = {}
