@@ -77,7 +77,7 @@ _NEXT: Final[dict[IntentStatus, dict[IntentEvent, IntentStatus]]] = {
         _E.FILL: _S.FILLED,
         _E.CANCEL: _S.CANCELED,
     },
-    _S.FILLED: {event: _S.FILLED for event in _AT_VENUE},
+    _S.FILLED: dict.fromkeys(_AT_VENUE, _S.FILLED),
     _S.CANCELED: {
         _E.ACCEPT: _S.CANCELED,
         _E.PARTIAL_FILL: _S.CANCELED,
