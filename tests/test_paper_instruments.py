@@ -8,12 +8,44 @@ import pytest
 
 from trader_cli.domain.instrument import check_notional, check_price, check_quantity
 from trader_cli.paper.instruments import CONTRACTS, Contract
+from trader_cli.paper.instruments_contract import contract
+from trader_cli.paper.market_synthetic import SyntheticMarket
+from trader_cli.paper.params import Params
+from trader_cli.paper.state import MemoryState
+from trader_cli.paper.venue import Venue, VenueSettings
 
 every_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda row: row.symbol)
 
 
 def test_the_promised_contracts_are_listed() -> None:
-    assert {"BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "LTCUSDT"} <= CONTRACTS.keys()
+    bases = "BTC ETH SOL XRP DOGE BNB LTC ADA AVAX LINK SUI TRX DOT BCH NEAR APT ARB OP FIL ETC"
+
+    assert {f"{base}USDT" for base in (*bases.split(), "1000PEPE", "WLD")} <= CONTRACTS.keys()
+
+
+def test_one_more_row_is_one_more_contract_to_trade() -> None:
+    row = contract(
+        "NEW",
+        "Layer-1",
+        prices="0.001 0.002 1000",
+        lots="0.1 100000",
+        market_quantity_max="5000",
+        notional_min="5",
+        precisions=(3, 1),
+        brackets="50 5000 1.5, 20 100000 2.5, 1 1000000 50",
+        character="12.500 0.90 2000000 200",
+        price_band="0.1000",
+    )
+    rows = CONTRACTS | {row.symbol: row}
+    market = SyntheticMarket(seed=7, birth_ms=1_790_000_000_000, contracts=rows)
+    venue = Venue(rows, market, MemoryState(), VenueSettings(), market.now_ms)
+    wish = {"symbol": "NEWUSDT", "side": "BUY", "type": "MARKET", "quantity": "10"}
+
+    order = venue.place_order(Params(wish | {"newOrderRespType": "RESULT"}), market.now_ms)
+
+    assert order["status"] == "FILLED"
+    assert Decimal(order["executedQty"]) == 10
+    assert Decimal("1.1") == row.instrument.percent_up
 
 
 def test_bitcoin_has_its_filters_of_2026() -> None:
@@ -35,6 +67,9 @@ def test_bitcoin_has_its_filters_of_2026() -> None:
         ("LTCUSDT", 10, 13_345_100),
         ("BNBUSDT", 10, 25_024_810),
         ("DOGEUSDT", 10, 33_366_280),
+        ("ADAUSDT", 10, 16_681_300),
+        ("1000PEPEUSDT", 10, 11_960_070),
+        ("APTUSDT", 9, 3_707_550),
     ],
 )
 def test_maintenance_amounts_add_up_to_the_recorded_ones(
