@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader_cli.paper.auth import KeyPair, Security, authorise
+from trader_cli.paper.auth import KeyPair, KeyRing, Security, authorise
 from trader_cli.paper.limits import MessageRate, RateLimits, RateLimitSettings, RateRefusal
 from trader_cli.paper.params import Params
 from trader_cli.paper.protocol import (
@@ -31,6 +31,7 @@ from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 
 NOW_MS = 1_780_000_000_000
 KEYS = KeyPair(api_key="k" * 64, api_secret="s" * 64)
+RING = KeyRing(KEYS)
 
 
 def sign(payload: str) -> str:
@@ -46,7 +47,7 @@ def request(query: str = "", body: str = "", *, method: str = "POST", key: str |
 
 def check(sent: HttpRequest, now_ms: int = NOW_MS, security: Security = Security.SIGNED) -> None:
     params = Params(read_parameters(sent))
-    authorise(sent, params, security=security, keys=KEYS, now_ms=now_ms)
+    authorise(sent, params, security=security, keys=RING, now_ms=now_ms)
 
 
 def refusal_of(sent: HttpRequest, now_ms: int = NOW_MS) -> tuple[int, int, str]:

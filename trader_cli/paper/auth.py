@@ -1,7 +1,7 @@
 """Who may ask: key, clock and signature, checked over the raw bytes.
 
-Knows the account's key pair and Binance's order of checks. Must not know what a request is
-about. Keys other than HMAC get their own class with the same two methods.
+Knows the account's keys and Binance's order of checks. Must not know what a request is about.
+Keys that sign with RSA or Ed25519 are in `public_keys.py`.
 
 Source: binance-usdm reference §3.1-§3.4.
 """
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote
 
 from trader_cli.paper.params import Params
@@ -37,12 +38,31 @@ class Security(Enum):
     CONTROL = "control"  # the exchange's own switches: key header, loopback only
 
 
+class ApiKey(Protocol):
+    """One key of the account, whatever it signs with."""
+
+    @property
+    def api_key(self) -> str:
+        """The name it travels under."""
+        ...
+
+    @property
+    def may_log_on(self) -> bool:
+        """True if a WebSocket API session may be opened with it: Ed25519 only."""
+        ...
+
+    def verifies(self, payload: bytes, signature: str) -> bool:
+        """Return True if `signature`, as received, is the payload's under this key."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
     """An HMAC key pair; the secret stays out of every repr."""
 
     api_key: str
     api_secret: str = field(repr=False)
+    may_log_on: bool = field(default=False, init=False, repr=False)
 
     def verifies(self, payload: bytes, signature: str) -> bool:
         """Return True if `signature` is the payload's HMAC-SHA256 in hex, in any case."""
@@ -50,12 +70,46 @@ class KeyPair:
         return hmac.compare_digest(expected, unquote(signature).lower())
 
 
+class KeyRing:
+    """The keys of the one account: its own pair, and public keys registered besides."""
+
+    def __init__(self, *keys: ApiKey) -> None:
+        self._keys = {key.api_key: key for key in keys}
+
+    def add(self, key: ApiKey) -> None:
+        """Accept a key from now on; one of the same name is replaced."""
+        self._keys[key.api_key] = key
+
+    def remove(self, api_key: str) -> None:
+        """Accept a key no longer; an unknown one is ignored."""
+        self._keys.pop(api_key, None)
+
+    def __contains__(self, api_key: str) -> bool:
+        return api_key in self._keys
+
+    def find(self, api_key: str, peer: str) -> ApiKey:
+        """Return the key of that name.
+
+        Raises:
+            VenueRefusal: -2014 no or malformed name, -2015 an unknown one.
+        """
+        found = self._keys.get(api_key)
+        if found is not None:
+            return found
+        if len(api_key) != _KEY_LENGTH or not api_key.isalnum():
+            raise VenueRefusal(-2014)
+        raise VenueRefusal(
+            -2015,
+            detail=f"Invalid API-key, IP, or permissions for action, request ip: {peer}",
+        )
+
+
 def authorise(
     request: HttpRequest,
     params: Params,
     *,
     security: Security,
-    keys: KeyPair,
+    keys: KeyRing,
     now_ms: int,
 ) -> None:
     """Let the request pass or refuse it.
@@ -66,33 +120,34 @@ def authorise(
     """
     if security is Security.OPEN:
         return
-    _check_key(request, keys)
+    key = keys.find(request.headers.get(KEY_HEADER, ""), request.peer)
     if security is Security.SIGNED:
-        _check_signed(request, params, keys, now_ms)
+        payload, signature = signed_payload(request)
+        if params.integer("timestamp") is None:
+            raise VenueRefusal(-1102, "timestamp")
+        if not signature:
+            raise VenueRefusal(-1102, "signature")
+        check_clock(params, now_ms)
+        if not key.verifies(payload, signature):
+            raise VenueRefusal(-1022)
 
 
-def _check_key(request: HttpRequest, keys: KeyPair) -> None:
-    sent = request.headers.get(KEY_HEADER, "")
-    if hmac.compare_digest(sent.encode(), keys.api_key.encode()):
-        return
-    if len(sent) != _KEY_LENGTH or not sent.isalnum():
-        raise VenueRefusal(-2014)
-    raise VenueRefusal(
-        -2015,
-        detail=f"Invalid API-key, IP, or permissions for action, request ip: {request.peer}",
-    )
+def check_clock(params: Params, now_ms: int) -> None:
+    """Accept iff timestamp < now + 1000 and now - timestamp <= recvWindow.
 
-
-def _check_signed(request: HttpRequest, params: Params, keys: KeyPair, now_ms: int) -> None:
+    Raises:
+        VenueRefusal: -1102 without timestamp, -1021 outside, -1131 for a window too long.
+    """
     timestamp_ms = params.integer("timestamp")
     if timestamp_ms is None:
         raise VenueRefusal(-1102, "timestamp")
-    payload, signature = signed_payload(request)
-    if not signature:
-        raise VenueRefusal(-1102, "signature")
-    _check_clock(timestamp_ms, _recv_window_ms(params), now_ms)
-    if not keys.verifies(payload, signature):
-        raise VenueRefusal(-1022)
+    recv_window_ms = _recv_window_ms(params)
+    if timestamp_ms >= now_ms + _AHEAD_MS:
+        raise VenueRefusal(
+            -1021, detail="Timestamp for this request was 1000ms ahead of the server's time."
+        )
+    if now_ms - timestamp_ms > recv_window_ms:
+        raise VenueRefusal(-1021, detail="Timestamp for this request is outside of the recvWindow.")
 
 
 def _recv_window_ms(params: Params) -> int:
@@ -100,15 +155,17 @@ def _recv_window_ms(params: Params) -> int:
     if recv_window_ms is None:
         return RECV_WINDOW_DEFAULT_MS
     if not 0 < recv_window_ms <= RECV_WINDOW_MAX_MS:
-        raise VenueRefusal(-1131, detail="recvWindow must be less than 60000")
+        raise VenueRefusal(-1131, RECV_WINDOW_MAX_MS)
     return recv_window_ms
 
 
-def _check_clock(timestamp_ms: int, recv_window_ms: int, now_ms: int) -> None:
-    """Accept iff timestamp < now + 1000 and now - timestamp <= recvWindow."""
-    if timestamp_ms >= now_ms + _AHEAD_MS:
-        raise VenueRefusal(
-            -1021, detail="Timestamp for this request was 1000ms ahead of the server's time."
-        )
-    if now_ms - timestamp_ms > recv_window_ms:
-        raise VenueRefusal(-1021, detail="Timestamp for this request is outside of the recvWindow.")
+def message_payload(values: Mapping[str, str]) -> bytes:
+    """Return what the signature of a WebSocket API request covers.
+
+    The parameters without the signature, sorted by name, unencoded.
+    """
+    return _joined((name, value) for name, value in values.items() if name != "signature")
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> bytes:
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs)).encode()

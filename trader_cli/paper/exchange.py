@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from trader_cli.paper.auth import KeyPair, Security, authorise
+from trader_cli.paper.auth import KeyPair, KeyRing, Security, authorise
 from trader_cli.paper.faults import Faults
 from trader_cli.paper.instruments import CONTRACTS, Contract
 from trader_cli.paper.limits import RateLimits, RateLimitSettings, RateRefusal
@@ -36,6 +36,7 @@ from trader_cli.paper.routes_market import MARKET_ROUTES
 from trader_cli.paper.subscriptions import Subscriptions
 from trader_cli.paper.user_streams import ListenKeys
 from trader_cli.paper.venue import Venue
+from trader_cli.paper.ws_api import WsApi
 
 ROUTES: Final[RouteTable] = table(
     MARKET_ROUTES, ORDER_ROUTES, ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, CONTROL_ROUTES
@@ -64,6 +65,8 @@ class Exchange:
     """One paper exchange. Not thread-safe: one owner calls it.
 
     Attributes:
+        keys: the keys the account may be used with.
+        ws_api: the WebSocket trading API.
         stop_requested: somebody with the key asked the server to end.
         started_ms: when this process's exchange began.
         facts: what `paper status` shows of the market, e.g. its seed.
@@ -96,7 +99,8 @@ class Exchange:
         )
         self.faults = Faults()
         self.stop_requested = False
-        self._keys = keys
+        self.keys = KeyRing(keys)
+        self.ws_api = WsApi(self, ROUTES, self.keys)
         self._streams = MarketStreams(market, contracts)
 
     def handle(self, request: HttpRequest, now_ms: int) -> HttpResponse:
@@ -117,6 +121,10 @@ class Exchange:
             return json_response(error_status(refusal), error_body(refusal), headers)
         return response if fault is None else fault.response
 
+    def commit(self) -> None:
+        """Make everything answered so far durable; to be called before an answer leaves."""
+        self.venue.commit()
+
     def tick(self, now_ms: int) -> None:
         """Let the world go on to `now_ms` and tell everybody who listens."""
         self.venue.listen(heard=self.subscriptions.hears_user)
@@ -124,6 +132,7 @@ class Exchange:
         self.venue.commit()
         self._publish(now_ms)
         self.subscriptions.expire(now_ms)
+        self.ws_api.expire(now_ms)
 
     def known_symbol(self, text: str) -> str:
         """Return a symbol that trades here.
@@ -136,13 +145,25 @@ class Exchange:
             raise VenueRefusal(-1121)
         return symbol
 
-    def _answer(self, route: Route, request: HttpRequest, now_ms: int) -> HttpResponse:
-        values = read_parameters(request)
+    def perform(
+        self,
+        route: Route,
+        values: Mapping[str, str],
+        *,
+        peer: str,
+        now_ms: int,
+        admit: Callable[[Params], None],
+    ) -> object:
+        """Carry out one call, however it came, and return what answers it.
+
+        Args:
+            admit: refuses a caller who may not; asked after the weight, before the order counts.
+        """
         strict = self.settings.strict_parameters and route.security is not Security.CONTROL
         params = StrictParams(values) if strict else Params(values)
         if route.security is not Security.CONTROL:
-            self.limits.charge_weight(request.peer, route.weigh(params), now_ms)
-        authorise(request, params, security=route.security, keys=self._keys, now_ms=now_ms)
+            self.limits.charge_weight(peer, route.weigh(params), now_ms)
+        admit(params)
         if route.writes_orders:
             self.limits.charge_orders(route.orders_10s, route.orders_1m, now_ms)
         self.venue.listen(heard=self.subscriptions.hears_user)
@@ -153,6 +174,18 @@ class Exchange:
                 params.check_all_read()
         finally:
             self._publish(now_ms)
+        return payload
+
+    def _answer(self, route: Route, request: HttpRequest, now_ms: int) -> HttpResponse:
+        payload = self.perform(
+            route,
+            read_parameters(request),
+            peer=request.peer,
+            now_ms=now_ms,
+            admit=lambda params: authorise(
+                request, params, security=route.security, keys=self.keys, now_ms=now_ms
+            ),
+        )
         return json_response(_OK, payload, self._headers(route, request.peer, now_ms))
 
     def _headers(self, route: Route | None, peer: str, now_ms: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.wire.rest import RateLimit
+from trader_cli.wire.rest import CountedLimit, RateLimit
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 ORDERS_10S_HEADER: Final = "X-MBX-ORDER-COUNT-10S"
@@ -174,6 +174,16 @@ class RateLimits:
             _row("ORDERS", "MINUTE", 1, settings.orders_per_minute),
             _row("ORDERS", "SECOND", 10, settings.orders_per_10s),
         ]
+
+    def counted(self, peer: str, now_ms: int, *, orders: bool) -> list[CountedLimit]:
+        """Return the limits with what is used of them, the order counts only if `orders`."""
+        used = (
+            self._peer(peer).weight.at(now_ms),
+            self._orders_1m.at(now_ms),
+            self._orders_10s.at(now_ms),
+        )
+        rows = self.published() if orders else self.published()[:1]
+        return [{**row, "count": count} for row, count in zip(rows, used, strict=False)]
 
     def forget(self) -> None:
         """Start every counter and ban anew."""

@@ -1,7 +1,8 @@
-"""The paper exchange on a loopback port: thin aiohttp around `Exchange`, and the clock's hand.
+"""The paper exchange on a loopback port: thin sockets around `Exchange`, and the clock's hand.
 
-Knows sockets and nothing of trading. Bytes become `HttpRequest`, answers become bytes, stream
-connections become sinks, and ten times a second the world goes on, whoever is connected.
+Knows sockets and nothing of trading. Ordinary requests take the short way of `http_front.py`;
+aiohttp carries streams and whatever is not plain. Stream connections become sinks, and ten times
+a second the world goes on, whoever is connected.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -19,16 +21,20 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from trader_cli.clock import Clock
 from trader_cli.paper.exchange import Exchange
 from trader_cli.paper.faults import DROPPED
-from trader_cli.paper.protocol import HttpRequest
+from trader_cli.paper.http_front import Answers, FrontDoor
+from trader_cli.paper.limits import RateRefusal
+from trader_cli.paper.protocol import HttpRequest, error_body
 from trader_cli.paper.stream_names import parse_address
-from trader_cli.paper.subscriptions import Connection
+from trader_cli.paper.ws_api import WS_API_PATH
 
 TICK_S: Final = 0.1
 PING_EVERY_S: Final = 180.0
+PONG_WITHIN_S: Final = 600.0
 _SHUTDOWN_S: Final = 1.0
 _MARKET_QUEUE_MAX: Final = 2_000
 _QUEUE_MAX: Final = 200_000
 _BODY_MAX_BYTES: Final = 1 << 20
+_BACKLOG: Final = 1_024
 
 
 class PaperServer:
@@ -37,14 +43,21 @@ class PaperServer:
     def __init__(self, exchange: Exchange, clock: Clock) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._runner = web.ServerRunner(
-            web.Server(self._serve, access_log=None), shutdown_timeout=_SHUTDOWN_S
-        )
+        self._fallback = web.Server(self._serve, access_log=None)
+        self._runner = web.ServerRunner(self._fallback, shutdown_timeout=_SHUTDOWN_S)
+        self._listener: asyncio.Server | None = None
+        self._doors: set[FrontDoor] = set()
 
     async def start(self, listener: socket.socket) -> None:
         """Answer requests on a bound socket from now on; it is closed by `close`."""
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
+        loop = asyncio.get_running_loop()
+        answers = Answers(self._exchange, self._clock, loop)
+        self._listener = await loop.create_server(
+            lambda: FrontDoor(self._exchange, self._clock, answers, self._fallback, self._doors),
+            sock=listener,
+            backlog=_BACKLOG,
+        )
 
     async def run(self) -> None:
         """Let the world go on until somebody asks the exchange to stop."""
@@ -55,11 +68,18 @@ class PaperServer:
     async def close(self) -> None:
         """End all connections."""
         self._exchange.subscriptions.close_all()
+        self._exchange.ws_api.close_all()
+        if self._listener is not None:
+            self._listener.close()
+        for door in list(self._doors):
+            door.close()
         await self._runner.cleanup()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         wants_stream = request.headers.get("Upgrade", "").lower() == "websocket"
+        if wants_stream and path == WS_API_PATH:
+            return await self._serve_ws_api(request, query)
         if wants_stream and parse_address(path, query) is not None:
             return await self._serve_stream(request, path, query)
         response = self._exchange.handle(
@@ -73,6 +93,9 @@ class PaperServer:
             ),
             self._clock.now_ms(),
         )
+        self._exchange.commit()
+        if response.delay_ms:
+            await self._clock.sleep(response.delay_ms / 1_000)
         if response.status == DROPPED and request.transport is not None:
             request.transport.abort()
         return web.Response(
@@ -85,25 +108,100 @@ class PaperServer:
     async def _serve_stream(
         self, request: web.BaseRequest, path: str, query: str
     ) -> web.StreamResponse:
-        socket_ = web.WebSocketResponse(heartbeat=PING_EVERY_S, max_msg_size=_BODY_MAX_BYTES)
-        await socket_.prepare(request)
-        sink = _SocketSink(socket_)
+        socket_, sink = await self._accept(request)
         subscriptions = self._exchange.subscriptions
         connection = subscriptions.open(path, query, sink, self._clock.now_ms())
         assert connection is not None, "the address was read before"
+
+        def receive(text: str) -> None:
+            subscriptions.receive(connection, text, self._clock.now_ms())
+
+        def pinged() -> None:
+            subscriptions.count(connection, self._clock.now_ms())
+
         try:
-            async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(sink.write())
-                await self._read(socket_, connection)
-                writer.cancel()
+            await self._converse(socket_, sink, receive, pinged)
         finally:
             subscriptions.close(connection)
         return socket_
 
-    async def _read(self, socket_: web.WebSocketResponse, connection: Connection) -> None:
-        async for message in socket_:
-            if message.type is WSMsgType.TEXT:
-                self._exchange.subscriptions.receive(connection, message.data, self._clock.now_ms())
+    async def _serve_ws_api(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
+        socket_ = web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES)
+        sink = _SocketSink(socket_, self._exchange.commit)
+        api, peer = self._exchange.ws_api, request.remote or ""
+        try:
+            session = api.open(query, sink, peer, self._clock.now_ms())
+        except RateRefusal as refusal:
+            return web.json_response(
+                error_body(refusal),
+                status=refusal.status,
+                headers={"Retry-After": str(refusal.retry_after_s)},
+            )
+
+        def receive(text: str) -> None:
+            api.receive(session, text, self._clock.now_ms())
+
+        try:
+            await socket_.prepare(request)
+            await self._converse(socket_, sink, receive, lambda: None)
+        finally:
+            api.close(session)
+        return socket_
+
+    async def _accept(self, request: web.BaseRequest) -> tuple[web.WebSocketResponse, _SocketSink]:
+        socket_ = web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES)
+        await socket_.prepare(request)
+        return socket_, _SocketSink(socket_, self._exchange.commit)
+
+    async def _converse(
+        self,
+        socket_: web.WebSocketResponse,
+        sink: _SocketSink,
+        receive: Callable[[str], None],
+        pinged: Callable[[], None],
+    ) -> None:
+        """Pass messages both ways until the connection ends.
+
+        Args:
+            pinged: told of every ping and pong of the client.
+        """
+        heard = _Heard(self._clock.monotonic())
+        async with asyncio.TaskGroup() as tasks:
+            others = (
+                tasks.create_task(sink.write()),
+                tasks.create_task(self._ping(socket_, sink, heard)),
+            )
+            async for message in socket_:
+                if message.type is WSMsgType.TEXT:
+                    receive(message.data)
+                    continue
+                pinged()
+                if message.type is WSMsgType.PING:
+                    await socket_.pong(message.data)
+                elif message.type is WSMsgType.PONG:
+                    heard.at_s = self._clock.monotonic()
+            for task in others:
+                task.cancel()
+
+    async def _ping(self, socket_: web.WebSocketResponse, sink: _SocketSink, heard: _Heard) -> None:
+        """Ask every three minutes whether the client lives; ten without an answer end it.
+
+        Source: binance-usdm reference §10.1.
+        """
+        while not socket_.closed:
+            await self._clock.sleep(PING_EVERY_S)
+            if self._clock.monotonic() - heard.at_s >= PONG_WITHIN_S:
+                sink.close(WSCloseCode.POLICY_VIOLATION, "no pong")
+                return
+            with contextlib.suppress(ConnectionError):
+                await socket_.ping(str(self._clock.now_ms()).encode())
+
+
+@dataclass(slots=True)
+class _Heard:
+    """When a client last answered a ping, or came."""
+
+    at_s: float
 
 
 class _SocketSink:
@@ -113,8 +211,9 @@ class _SocketSink:
     those pile up it is disconnected, and has to ask what it missed.
     """
 
-    def __init__(self, socket_: web.WebSocketResponse) -> None:
+    def __init__(self, socket_: web.WebSocketResponse, before_sending: Callable[[], None]) -> None:
         self._socket = socket_
+        self._before_sending = before_sending
         self._waiting: deque[str] = deque()
         self._wake = asyncio.Event()
         self._closing: tuple[int, str] | None = None
@@ -137,6 +236,7 @@ class _SocketSink:
         while not self._socket.closed:
             await self._wake.wait()
             self._wake.clear()
+            self._before_sending()
             while self._waiting and not self._socket.closed:
                 with contextlib.suppress(ConnectionError):
                     await self._socket.send_str(self._waiting.popleft())

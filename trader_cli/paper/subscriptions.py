@@ -119,10 +119,16 @@ class Subscriptions:
         self._holders.pop(connection, None)
         self._unsubscribe(connection, list(connection.streams))
 
-    def receive(self, connection: Connection, text: str, now_ms: int) -> None:
-        """Answer a control message; a client that talks too fast is disconnected."""
+    def count(self, connection: Connection, now_ms: int) -> bool:
+        """Count a message, ping or pong; False if it was too many and ended the connection."""
         if self._limited and not connection.rate.allows(now_ms):
             connection.sink.close(_CLOSE_POLICY, "Too many requests")
+            return False
+        return True
+
+    def receive(self, connection: Connection, text: str, now_ms: int) -> None:
+        """Answer a control message; a client that talks too fast is disconnected."""
+        if not self.count(connection, now_ms):
             return
         answer = json_text(self._answer(connection, text))
         connection.sink.send(answer, droppable=False)

@@ -153,6 +153,12 @@ class RateLimit(TypedDict):
 # --- algo (conditional) orders ----------------------------------------------------------------
 
 
+class CountedLimit(RateLimit):
+    """A limit with what is used of it, as answers of the WebSocket API carry it."""
+
+    count: int
+
+
 class AlgoPlaced(TypedDict):
     """Answer to `POST /fapi/v1/algoOrder`.
 
