@@ -48,13 +48,18 @@ class HttpRequest:
     peer: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One answer; its content type is always JSON."""
+    """One answer; its content type is always JSON.
+
+    Attributes:
+        delay_ms: how long the transport holds it back.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    delay_ms: int = 0
 
 
 class StrictParams(Params):

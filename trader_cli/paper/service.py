@@ -88,7 +88,13 @@ def _build_exchange(
     market = build_market(state, options.seed, now_ms)
     balance = BALANCE_DEFAULT if options.balance is None else options.balance
     return Exchange(
-        venue=Venue(CONTRACTS, market, state, VenueSettings(initial_balance=balance), now_ms),
+        venue=Venue(
+            CONTRACTS,
+            market,
+            state,
+            VenueSettings(initial_balance=balance, group_commit=True),
+            now_ms,
+        ),
         market=market,
         keys=premises.keys(),
         new_key=new_key,

@@ -1,0 +1,246 @@
+"""The short way for ordinary requests: HTTP/1.1 on a raw connection, answers written in groups.
+
+Knows how a plain request with a known length is framed. Whatever is less plain (an upgrade, a
+chunked body, another version, a connection to be closed, bytes that are no HTTP) goes with its
+whole connection to the fallback, a complete HTTP server. Must not know what a request means.
+
+All requests that arrive in one turn of the event loop are answered together: what they did is
+committed once, then the answers are written. Nothing is acknowledged before it is durable.
+
+Source: RFC 9112 §2, §3, §6, §9.3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, cast
+
+from trader_cli.clock import Clock
+from trader_cli.paper.exchange import Exchange
+from trader_cli.paper.faults import DROPPED
+from trader_cli.paper.protocol import HttpRequest, HttpResponse
+
+_HEAD_BYTES_MAX: Final = 32_768
+_BODY_BYTES_MAX: Final = 1 << 20
+_UNUSUAL: Final = frozenset({"upgrade", "transfer-encoding", "expect", "content-encoding", "te"})
+_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
+
+
+class NotPlain(Exception):
+    """A request that the fallback has to read."""
+
+
+@dataclass(slots=True)
+class Head:
+    """The header block of a request; a client repeats it from request to request."""
+
+    raw: bytes
+    fields: dict[str, str]
+    body_bytes: int
+
+
+class Answers:
+    """The answers of one turn of the loop: committed together, then written."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._loop = loop
+        self._waiting: dict[asyncio.Transport, list[bytes]] = {}
+        self._date = (0, "")
+
+    def expect(self) -> None:
+        """Note that requests are about to be carried out in this turn."""
+        if not self._waiting:
+            self._loop.call_soon(self.write)
+
+    def add(self, transport: asyncio.Transport, response: HttpResponse) -> None:
+        """Let an answer go out with the others."""
+        self._waiting.setdefault(transport, []).append(self._render(response))
+
+    def write(self) -> None:
+        """Commit what was done, then tell it."""
+        waiting, self._waiting = self._waiting, {}
+        try:
+            self._exchange.commit()
+        except BaseException:
+            # What is not durable is not acknowledged: these clients have to ask again.
+            for transport in waiting:
+                transport.abort()
+            raise
+        for transport, parts in waiting.items():
+            if not transport.is_closing():
+                transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _render(self, response: HttpResponse) -> bytes:
+        second = self._clock.now_ms() // 1_000
+        if self._date[0] != second:
+            self._date = second, formatdate(second, usegmt=True)
+        lines = [
+            f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, 'Unknown')}",
+            f"Date: {self._date[1]}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(response.body)}",
+        ]
+        lines += [f"{name}: {value}" for name, value in response.headers.items()]
+        return "\r\n".join((*lines, "\r\n")).encode("latin-1") + response.body
+
+
+class FrontDoor(asyncio.Protocol):
+    """One connection of a client."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        answers: Answers,
+        fallback: Callable[[], asyncio.Protocol],
+        open_doors: set[FrontDoor],
+    ) -> None:
+        """Await a connection.
+
+        Args:
+            fallback: makes the handler that takes over a connection which is not plain.
+            open_doors: kept up to date with the connections that are open here.
+        """
+        self._exchange = exchange
+        self._clock = clock
+        self._answers = answers
+        self._fallback = fallback
+        self._open_doors = open_doors
+        self._buffer = b""
+        self._head = Head(b"", {}, 0)
+        self._held = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
+        self._open_doors.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open_doors.discard(self)
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+        if not self._held:
+            self._serve()
+
+    def close(self) -> None:
+        """End the connection; what was answered still goes out."""
+        self._transport.close()
+
+    def _serve(self) -> None:
+        """Carry out the requests that are complete."""
+        try:
+            while self._buffer and not self._held:
+                request = self._take()
+                if request is None:
+                    return
+                self._answers.expect()
+                self._answer(self._exchange.handle(request, self._clock.now_ms()))
+        except NotPlain:
+            self._hand_over()
+
+    def _take(self) -> HttpRequest | None:
+        """Cut the first request off the buffer; None if it is not complete yet."""
+        data = self._buffer
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            if len(data) > _HEAD_BYTES_MAX:
+                raise NotPlain
+            return None
+        first = data.find(b"\r\n", 0, end + 2)
+        raw = data[first : end + 2]
+        if raw != self._head.raw:
+            self._head = read_head(raw)
+        body_at = end + 4
+        after = body_at + self._head.body_bytes
+        if len(data) < after:
+            return None
+        method, path, query = read_first_line(data[:first])
+        self._buffer = data[after:]
+        return HttpRequest(
+            method=method,
+            path=path,
+            raw_query=query,
+            headers=self._head.fields,
+            raw_body=data[body_at:after],
+            peer=self._peer,
+        )
+
+    def _answer(self, response: HttpResponse) -> None:
+        if response.delay_ms:
+            self._held = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(response.delay_ms / 1_000, self._answer_late, response)
+        elif response.status == DROPPED:
+            self._answers.write()
+            self._transport.abort()
+            self._held = True
+        else:
+            self._answers.add(self._transport, response)
+
+    def _answer_late(self, response: HttpResponse) -> None:
+        if self._transport.is_closing():
+            return
+        self._held = False
+        self._answers.expect()
+        self._answer(HttpResponse(response.status, response.headers, response.body))
+        self._serve()
+
+    def _hand_over(self) -> None:
+        """Let the fallback have the connection from the present request on."""
+        self._answers.write()
+        self._open_doors.discard(self)
+        handler = self._fallback()
+        self._transport.set_protocol(handler)
+        handler.connection_made(self._transport)
+        data, self._buffer = self._buffer, b""
+        handler.data_received(data)
+
+
+def read_first_line(line: bytes) -> tuple[str, str, str]:
+    """Return method, path and raw query.
+
+    Raises:
+        NotPlain: not an origin-form request of HTTP/1.1.
+    """
+    words = line.decode("latin-1").split(" ")
+    if len(words) != 3 or words[2] != "HTTP/1.1" or not words[1].startswith("/"):
+        raise NotPlain
+    path, _, query = words[1].partition("?")
+    return words[0], path, query
+
+
+def read_head(raw: bytes) -> Head:
+    r"""Return the header block that begins and ends with `\r\n`.
+
+    Raises:
+        NotPlain: it asks for more than one request and one answer of known length.
+    """
+    fields: dict[str, str] = {}
+    for line in raw[2:-2].decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        name = name.lower()
+        if not colon or not name or name != name.strip() or name in fields:
+            raise NotPlain
+        fields[name] = value.strip()
+    if not _UNUSUAL.isdisjoint(fields):
+        raise NotPlain
+    if fields.get("connection", "keep-alive").lower() != "keep-alive":
+        raise NotPlain
+    length = fields.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or int(length) > _BODY_BYTES_MAX:
+        raise NotPlain
+    return Head(raw, fields, int(length))
