@@ -140,9 +140,7 @@ class Rig:
         connect = self.network.connect
         self.engine = LiveTradingEngine(
             client=self._client,
-            user_stream=UserStream(
-                self._client, STREAM_ORIGIN, clock=self.clock, connect=connect
-            ),
+            user_stream=UserStream(self._client, STREAM_ORIGIN, clock=self.clock, connect=connect),
             market_stream=MarketStream(
                 STREAM_ORIGIN, self.bridge.symbols, clock=self.clock, connect=connect
             ),
@@ -247,7 +245,9 @@ class Rig:
 
     # --- the advisors --------------------------------------------------------------------------
 
-    def decide(self, command: str, *, advisor: str = "wolf", age_s: float = 0, **fields: Any) -> str:
+    def decide(
+        self, command: str, *, advisor: str = "wolf", age_s: float = 0, **fields: Any
+    ) -> str:
         """Write a decision as the advisor does; return its timestamp."""
         moment = datetime.fromtimestamp(self.clock.now_ms() / 1000 - age_s, tz=UTC)
         stamp = fields.pop("timestamp", moment.replace(tzinfo=None).isoformat())

@@ -219,6 +219,7 @@ class AccountMirror:
             quantity=row.quantity,
             entry_price=row.entry_price,
             unrealized_pnl=row.unrealized_pnl,
+            mark_price=_mark_of(row),
             margin_type=row.margin_type,
             # Where liquidation lies changes with the size; the next reading tells.
             liquidation_price=known.liquidation_price if row.quantity == known.quantity else None,
@@ -249,6 +250,16 @@ def _remember(seen: OrderedDict[object, None], key: object) -> bool:
     if len(seen) > _ENDED_KEPT:
         seen.popitem(last=False)
     return True
+
+
+def _mark_of(row: PositionChanged) -> Decimal:
+    """Return the mark price that the event's own result implies: it names none.
+
+    What was known before is of no use: a row that was flat may be hours old, or have none at all.
+    """
+    if row.quantity == 0:
+        return row.entry_price
+    return row.entry_price + row.unrealized_pnl / row.quantity
 
 
 def _blank(row: PositionChanged, leverage: int | None) -> Position:

@@ -129,7 +129,9 @@ def _on_reconciled(draft: Draft, fact: Reconciled) -> None:
             on_flat(draft, holding)
     for position in fact.positions:
         on_position(draft, position)
-    draft.ready = True
+    draft.ready = fact.may_open
+    if not draft.ready:
+        return
     for symbol in list(draft.wanted):
         reconsider(draft, symbol)
 

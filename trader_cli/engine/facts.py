@@ -143,9 +143,14 @@ class GapSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """Every unknown is resolved and the positions are what the exchange said just now."""
+    """Every unknown is resolved and the positions are what the exchange said just now.
+
+    Attributes:
+        may_open: False while the user stream is down: exits and stops go on, nothing opens.
+    """
 
     positions: tuple[PositionSeen, ...]
+    may_open: bool = True
 
 
 @unique

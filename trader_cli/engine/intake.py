@@ -207,7 +207,10 @@ class Intake:
         # What an earlier run opened and is gone by now is held for one moment, so that it ends
         # like any other trade: settled, counted, cooled down.
         gone = [row.seen for row in recovered.gone if row.seen.symbol not in owners]
-        facts: list[Fact] = [*gone, Reconciled(positions=tuple(seen))]
+        facts: list[Fact] = [
+            *gone,
+            Reconciled(positions=tuple(seen), may_open=recovered.stream_is_open),
+        ]
         if not recovered.stream_is_open:
             facts.append(GapSeen(stream="user", reason="not connected"))
         return [*facts, *(fact for symbol in self._symbols for fact in self._protection_of(symbol))]

@@ -176,6 +176,7 @@ class LiveTradingEngine:
         self._ending = False
         self._journal_failed = False
         self._ready_since: float | None = None
+        self._ticks_waiting = 0
 
     # --- what others may ask of it -------------------------------------------------------------
 
@@ -254,6 +255,8 @@ class LiveTradingEngine:
     async def _consume(self) -> None:
         while True:
             item = await self._inbox.get()
+            if isinstance(item, Ticked):
+                self._ticks_waiting -= 1
             for fact in self._facts_of(item):
                 self._decide(fact)
 
@@ -349,6 +352,7 @@ class LiveTradingEngine:
         while True:
             self._watch_halts()
             self._watch_resumes()
+            self._ticks_waiting += 1
             await self._inbox.put(Ticked())
             await self._clock.sleep(_TICK_S)
 
@@ -470,7 +474,7 @@ class LiveTradingEngine:
             not state.ready
             or not self._performer.is_idle
             or bool(state.entries or state.wanted or state.exiting)
-            or not self._inbox.empty()
+            or not self._is_all_heard
             or self._memory.recheck_at(now) is not None
             or any(row.is_own and row.naked_since_ms is not None for row in state.holdings.values())
         )
@@ -486,7 +490,7 @@ class LiveTradingEngine:
         end = self._clock.monotonic() + _WIND_DOWN_S
         while self._clock.monotonic() < end:
             self._performer.withdraw_entries()
-            if self._performer.is_idle and self._inbox.empty():
+            if self._performer.is_idle and self._is_all_heard:
                 return
             await self._clock.sleep(_POLL_S)
         self._warn("end", "something was still under way when the time for ending was over")
@@ -580,6 +584,11 @@ class LiveTradingEngine:
             case AdvisorEnded():
                 fields, state = {}, "ended"
         self._report("advisor", {"name": event.name, "state": state, **fields})
+
+    @property
+    def _is_all_heard(self) -> bool:
+        """True while nothing but ticks waits to be consumed; those always come."""
+        return self._inbox.qsize() <= self._ticks_waiting
 
     @property
     def _symbols_held(self) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -162,13 +163,15 @@ class LossWatch:
         if state != before:
             self._journal.record(EQUITY_ROW, equity_row(state))
         self._state = state
-        self.day = day_result(
+        day = day_result(
             self._income,
             equity=reading.account,
             positions=self._mirror.positions(),
             state=state,
             venue_ms=reading.at_ms,
         )
+        # The account's own sum: marks of the mirror are as old as its last reading.
+        self.day = replace(day, unrealized=reading.unrealized)
 
     def _judge(self, reading: EquityReading) -> list[LossLimitReached]:
         assert self.day is not None, "remembered just before"

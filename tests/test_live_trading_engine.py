@@ -1,0 +1,670 @@
+"""The whole engine: from a bridge file to a protected position and back, under virtual time.
+
+What the exchange holds is asked of the exchange, not of the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_rig import SYMBOL, Rig, rig
+from trader_cli.domain.rules import BridgeRules
+from trader_cli.journal.halt import HaltedBy
+from trader_cli.paper.faults import FaultKind
+
+ALGO = "/fapi/v1/algoOrder"
+ORDER = "/fapi/v1/order"
+QUICK = BridgeRules(cool_down_s=0, flip_window_s=0)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def in_position(world: Rig, command: str = "LONG", **fields: object) -> None:
+    """Start the engine and let one decision become a protected position."""
+    await world.start()
+    world.decide(command, **fields)
+    await world.enter()
+
+
+# --- entries ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "stop", "target"),
+    # 3.5 % and 9 % of margin at 20x: 0.175 % and 0.45 % of 95,000.0 (bought at the bid) and of
+    # 95,000.1 (sold at the ask), on the tick, rounded so that the stop fires earlier and the
+    # target pays more.
+    [("LONG", "94833.8", "95427.5"), ("SHORT", "95166.3", "94572.5")],
+)
+async def test_fresh_decision_at_125x_trades_at_20x_and_is_protected(
+    world: Rig, command: str, stop: str, target: str
+) -> None:
+    await in_position(world, command)
+
+    [plan] = [row for row in world.reports("signal") if "quantity" in row]
+    assert (plan["leverage_asked"], plan["leverage"]) == ("125", 20)
+    assert any("125 → 20" in str(note) for note in _list(plan["notes"]))
+    position = world.position()
+    assert position is not None
+    assert abs(Decimal(position["notional"])) <= 1_000
+    assert Decimal(position["isolatedMargin"]) > 0
+    triggers = {row["orderType"]: Decimal(row["triggerPrice"]) for row in world.algos()}
+    assert triggers == {"STOP_MARKET": Decimal(stop), "TAKE_PROFIT_MARKET": Decimal(target)}
+    assert all(row["closePosition"] and row["workingType"] == "MARK_PRICE" for row in world.algos())
+    liquidation, entry = Decimal(position["liquidationPrice"]), Decimal(position["entryPrice"])
+    assert abs(entry - Decimal(stop)) < abs(entry - liquidation)
+    [protected] = world.reports("protected")
+    assert (protected["stop_price"], protected["take_profit_price"]) == (stop, target)
+
+
+async def test_entry_that_nobody_meets_is_taken_after_ten_seconds(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+    asked = world.clock.monotonic()
+
+    await world.until(world.stops, within_s=15)
+
+    assert 9 < world.clock.monotonic() - asked < 15
+    assert world.quantity() > 0
+    [order] = world.reports("order")
+    assert order["maker_quantity"] == "0"
+
+
+async def test_trailing_stop_rests_beside_the_fixed_one(world: Rig) -> None:
+    await in_position(world, trailing_activation=8.0, trailing_distance=2.5)
+
+    rows = {row["orderType"]: row for row in world.algos()}
+    assert set(rows) == {"STOP_MARKET", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
+    trailing = rows["TRAILING_STOP_MARKET"]
+    # 8 % and 2.5 % of margin at 20x: 0.4 % above the entry; 0.125 % is kept on two decimals.
+    assert Decimal(trailing["activatePrice"]) == Decimal("95380.0")
+    assert Decimal(trailing["callbackRate"]) == Decimal("0.13")
+    assert Decimal(trailing["quantity"]) == world.quantity()
+
+
+async def test_size_is_clamped_to_the_limit_and_said_so(world: Rig) -> None:
+    await in_position(world, dynamic_params={"position_size_pct": 100, "leverage": 20})
+
+    [plan] = [row for row in world.reports("signal") if "quantity" in row]
+    assert any("max_position_usd" in str(note) for note in _list(plan["notes"])), plan
+    assert abs(world.quantity()) * 95_000 <= 1_000
+
+
+async def test_days_old_files_open_nothing_and_say_why(world: Rig) -> None:
+    for advisor in ("wolf", "lion"):
+        world.decide("LONG", advisor=advisor, age_s=6 * 86_400)
+
+    await world.start()
+    await world.pass_time(15)
+
+    assert world.entries() == []
+    sections = {str(row["section"]): row for row in world.reports("section")}
+    assert set(sections) == {"ai_to_wolf", "ai_to_lion"}
+    for name, row in sections.items():
+        assert row["file"] == f"{name.replace('_to', '')}_bridge.json"
+        assert not row["tradable"]
+        assert "older than" in str(row["why"])
+        assert Decimal(str(row["age_s"])) > 6 * 86_399
+    assert world.refusals() == ["stale", "stale"]
+
+
+async def test_decision_in_the_future_is_not_traded(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG", age_s=-6.5)
+    await world.pass_time(1)
+
+    assert world.refusals() == ["future"]
+    assert world.entries() == []
+
+
+async def test_hold_keeps_the_position_and_its_stop(world: Rig) -> None:
+    await in_position(world)
+    before, stops = world.quantity(), world.stops()
+
+    world.decide("HOLD")
+    await world.pass_time(10)
+
+    assert (world.quantity(), world.stops()) == (before, stops)
+
+
+async def test_hold_does_not_revoke_an_entry_that_works(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+    await world.pass_time(1)
+    world.decide("HOLD")
+    await world.pass_time(1)
+
+    await world.enter()
+
+    assert world.quantity() > 0
+
+
+async def test_breaker_leak_opens_nothing(world: Rig) -> None:
+    await world.start()
+    stamp = world.decide("LONG")
+    world.decide("HOLD", timestamp=stamp)
+    await world.pass_time(5)
+
+    assert world.entries() == []
+
+
+async def test_long_taken_back_under_its_timestamp_cancels_what_rests(world: Rig) -> None:
+    await world.start()
+    stamp = world.decide("LONG")
+    await world.wait_resting()
+
+    world.decide("HOLD", timestamp=stamp)
+    await world.until(lambda: not world.open_orders(), within_s=2)
+    await world.pass_time(12)
+
+    assert world.quantity() == 0
+    assert {row["status"] for row in world.entries()} == {"CANCELED"}
+
+
+async def test_second_advisor_is_refused_while_the_first_owns_the_symbol(world: Rig) -> None:
+    await in_position(world)
+    world.decide("SHORT", advisor="lion")
+    world.decide("CUT_LOSS", advisor="fish")
+    await world.pass_time(3)
+
+    assert world.refusals() == ["owned"]
+    assert world.quantity() > 0
+
+
+async def test_higher_advisor_takes_over_an_entry_that_is_not_filled(world: Rig) -> None:
+    await world.start()
+    world.decide("SHORT", advisor="lion")
+    await world.wait_resting()
+
+    world.decide("LONG", advisor="wolf")
+    await world.until(
+        lambda: [row for row in world.open_orders() if row["side"] == "BUY"], within_s=4
+    )
+    await world.enter()
+
+    assert world.quantity() > 0
+    assert world.reports("protected")[0]["side"] == "LONG"
+
+
+async def test_foreign_position_is_never_touched(world: Rig) -> None:
+    world.by_hand("BUY", "0.005")
+    await world.start()
+
+    for command in ("LONG", "CUT_LOSS", "SHORT", "ADD_LONG"):
+        world.decide(command)
+        await world.pass_time(3)
+
+    assert world.quantity() == Decimal("0.005")
+    assert world.entries() == []
+    assert world.algos() == []
+    assert set(world.refusals()) == {"not_own_position"}
+    assert [row["kind"] for row in world.reports("warning")] == ["foreign_position"]
+
+
+# --- exits, flips, additions -----------------------------------------------------------------
+
+
+async def test_cut_loss_closes_and_leaves_no_order(world: Rig) -> None:
+    await in_position(world)
+    await world.pass_time(1)
+
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=5)
+
+    assert world.quantity() == 0
+    assert (world.algos(), world.open_orders()) == ([], [])
+    [closed] = world.reports("closed")
+    assert (closed["reason"], closed["exit_reason"]) == ("CUT_LOSS", "AI CUT_LOSS")
+
+
+async def test_opposite_side_flips_and_the_second_position_is_protected(world: Rig) -> None:
+    await in_position(world)
+    await world.pass_time(1)
+
+    world.decide("SHORT")
+    await world.until(lambda: world.quantity() == 0, within_s=3)
+    await world.until(
+        lambda: [row for row in world.open_orders() if row["side"] == "SELL"], within_s=5
+    )
+    await world.fill_resting()
+    await world.until(lambda: len(world.reports("protected")) == 2, within_s=5)
+
+    assert world.quantity() < 0
+    assert sorted(row["orderType"] for row in world.algos()) == [
+        "STOP_MARKET",
+        "TAKE_PROFIT_MARKET",
+    ]
+    assert {row["side"] for row in world.algos()} == {"BUY"}
+
+    world.decide("LONG")
+    await world.pass_time(2)
+    assert world.refusals() == ["flip_window"]
+    assert world.quantity() < 0
+
+
+async def test_add_adds_once_for_one_timestamp_and_the_stop_covers_all(tmp_path: Path) -> None:
+    async with rig(tmp_path) as world:
+        small = {"position_size_pct": 0.2, "leverage": 20, "stop_loss_pct": 3.5}
+        await in_position(world, dynamic_params=small)
+        first = world.quantity()
+        await world.pass_time(1)
+
+        stamp = world.decide("ADD_LONG", dynamic_params=small)
+        await world.fill_resting()
+        await world.until(lambda: world.quantity() > first, within_s=3)
+        await world.pass_time(2)
+        added = world.quantity()
+        world.decide("HOLD")
+        await world.pass_time(1)
+        world.decide("ADD_LONG", timestamp=stamp, dynamic_params=small)
+        await world.pass_time(14)
+
+        assert added == first * 2
+        assert world.quantity() == added
+        assert [row["closePosition"] for row in world.stops()] == [True]
+
+
+async def test_cool_down_after_an_exit_refuses_then_allows(world: Rig) -> None:
+    await in_position(world)
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=5)
+
+    await world.pass_time(3)
+    world.decide("LONG")
+    await world.pass_time(1)
+    assert world.refusals() == ["cool_down"]
+
+    await world.pass_time(180)
+    world.decide("LONG")
+    await world.wait_resting()
+    assert world.refusals() == ["cool_down"]
+
+
+async def test_holding_time_that_is_over_closes(world: Rig) -> None:
+    parameters = {"position_size_pct": 50, "leverage": 20, "max_holding_minutes": 1}
+    await in_position(world, dynamic_params=parameters)
+    await world.pass_time(50)
+    assert world.quantity() > 0
+
+    await world.until(lambda: world.reports("closed"), within_s=15)
+
+    assert world.quantity() == 0
+    assert world.reports("closed")[0]["exit_reason"] == "MAX_HOLDING"
+
+
+async def test_process_ai_signal_and_handle_position_exit_are_doors_of_their_own(
+    world: Rig,
+) -> None:
+    await in_position(world)
+    assert world.engine is not None
+
+    await world.engine.handle_position_exit(SYMBOL, "asked for")
+    await world.until(lambda: world.reports("closed"), within_s=5)
+
+    assert world.quantity() == 0
+    assert world.reports("closed")[0]["reason"] == "asked for"
+
+
+# --- stops -----------------------------------------------------------------------------------
+
+
+async def test_stop_that_fires_is_settled_and_told_to_the_advisor(world: Rig) -> None:
+    await in_position(world)
+    await world.pass_time(2)
+
+    await world.price("94800")
+    await world.until(lambda: world.reports("closed"), within_s=5)
+    await world.pass_time(2)
+
+    assert world.quantity() == 0
+    assert world.algos() == []
+    [closed] = world.reports("closed")
+    assert closed["exit_reason"] == "STOP_LOSS"
+    net = Decimal(str(closed["net_pnl"]))
+    assert net == Decimal(str(closed["realized_pnl"])) - Decimal(str(closed["fees"]))
+    assert net < 0
+    [trade] = world.journal.rows(kind="trade")
+    assert (trade.data["advisor"], Decimal(trade.data["net_pnl"])) == ("wolf", net)
+    feedback = world.document()["wolf_to_ai"]
+    assert "position" not in feedback
+    told = json.dumps(world.document())
+    assert "STOP_LOSS" in told
+
+
+async def test_vanished_stop_is_put_back_within_seconds(world: Rig) -> None:
+    await in_position(world)
+    await world.pass_time(3)
+    [stop] = world.stops()
+
+    world.paper.ask("DELETE", ALGO, {"algoId": stop["algoId"]})
+    gone = world.clock.monotonic()
+    await world.until(world.stops, within_s=4)
+
+    assert world.clock.monotonic() - gone <= 3
+    assert world.stops()[0]["triggerPrice"] == stop["triggerPrice"]
+    assert world.quantity() > 0
+
+
+async def test_stop_that_cannot_be_put_back_closes_within_five_seconds(world: Rig) -> None:
+    await in_position(world)
+    await world.pass_time(3)
+    [stop] = world.stops()
+
+    world.paper.exchange.faults.arm(FaultKind.UNKNOWN, method="POST", path=ALGO, times=1_000)
+    world.paper.ask("DELETE", ALGO, {"algoId": stop["algoId"]})
+    gone = world.clock.monotonic()
+    await world.until(lambda: world.quantity() == 0, within_s=10)
+
+    assert world.clock.monotonic() - gone <= 7.0
+    await world.until(lambda: world.reports("closed"), within_s=5)
+    assert world.algos() == []
+
+
+async def test_entry_that_cannot_be_protected_is_closed_within_five_seconds(world: Rig) -> None:
+    world.paper.exchange.faults.arm(FaultKind.OVERLOADED, method="POST", path=ALGO, times=1_000)
+    await world.start()
+    world.decide("LONG")
+    await world.fill_resting()
+    await world.until(world.quantity, within_s=2)
+    filled = world.clock.monotonic()
+
+    await world.until(lambda: world.quantity() == 0, within_s=10)
+
+    assert world.clock.monotonic() - filled <= 6.5
+    await world.pass_time(5)
+    assert (world.quantity(), world.open_orders()) == (0, [])
+
+
+# --- halts and kill ----------------------------------------------------------------------------
+
+
+async def test_halt_during_an_entry_takes_it_back_and_keeps_what_filled_protected(
+    world: Rig,
+) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+
+    world.latch.set(reason="a person said so", by=HaltedBy.PERSON)
+    await world.until(lambda: not world.open_orders(), within_s=2)
+    await world.pass_time(12)
+
+    assert world.quantity() == 0
+    assert world.latch.acknowledged_by()
+    world.decide("LONG")
+    await world.pass_time(2)
+    assert world.refusals()[-1] == "halted"
+    assert all(row["status"] == "CANCELED" for row in world.entries())
+
+
+async def test_halted_engine_still_carries_out_exits(world: Rig) -> None:
+    await in_position(world)
+    world.latch.set(reason="a person said so", by=HaltedBy.PERSON)
+    await world.pass_time(1)
+    assert len(world.stops()) == 1
+
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.quantity() == 0, within_s=3)
+
+
+async def test_kill_while_running_ends_flat_and_nothing_opens_again(world: Rig) -> None:
+    await in_position(world)
+    assert world.engine is not None
+
+    killing = asyncio.create_task(world.engine.emergency_shutdown("enough"))
+    await world.until(killing.done, within_s=20)
+    result = killing.result()
+    assert (result.flat, result.halted) == (True, True)
+    await world.until(lambda: world.reports("closed"), within_s=5)
+    await world.pass_time(185)
+    world.decide("LONG")
+    await world.pass_time(5)
+
+    assert world.quantity() == 0
+    assert (world.open_orders(), world.algos()) == ([], [])
+    assert world.refusals() == ["halted"]
+
+
+async def test_resume_lets_it_trade_again(world: Rig) -> None:
+    world.latch.set(reason="a person said so", by=HaltedBy.PERSON)
+    await world.start()
+    world.decide("LONG")
+    await world.pass_time(2)
+    assert world.refusals() == ["halted"]
+
+    world.latch.clear(reason="all is well")
+    await world.pass_time(1)
+    world.decide("LONG")
+    await world.enter()
+
+    assert world.quantity() > 0
+
+
+async def test_day_limit_closes_latches_and_refuses_the_rest_of_the_day(tmp_path: Path) -> None:
+    async with rig(tmp_path, bridge=QUICK) as world:
+        # At 5x a stop can lie 10 % away; at 20x the trade's whole margin is less than the limit.
+        wide = {"leverage": 5, "stop_loss_pct": 50, "take_profit_pct": 90}
+        await in_position(world, dynamic_params=wide, **wide)
+        await world.pass_time(2)
+
+        await world.price("90300")  # 0.01 BTC lose 47 USD here
+        await world.pass_time(6)
+        assert world.quantity() != 0
+        await world.price("89900")  # and 51 here, of the 50 a day may lose
+        await world.until(lambda: world.quantity() == 0, within_s=12)
+        await world.until(lambda: world.reports("closed"), within_s=5)
+
+        [halt] = world.latch.all()
+        assert (halt.by, halt.rule) == (HaltedBy.RULE, "day")
+        assert halt.until_ms is not None
+        world.decide("LONG")
+        await world.pass_time(2)
+        assert world.refusals()[-1] == "halted"
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+async def test_nothing_opens_between_a_gap_and_the_reconcile(world: Rig) -> None:
+    await world.start()
+    world.network.streams_up = False
+    world.network.break_user_stream()
+    await world.until(lambda: world.reports("gap"), within_s=2)
+
+    world.decide("LONG")
+    await world.pass_time(20)
+    assert world.entries() == []
+
+    world.network.streams_up = True
+    await world.until(world.open_orders, within_s=40)
+    await world.enter()
+    assert world.quantity() > 0
+
+
+async def test_position_that_opened_during_a_gap_is_protected_all_the_same(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+    world.network.streams_up = False
+    world.network.break_user_stream()
+    await world.fill_resting()
+
+    await world.until(world.stops, within_s=4)
+
+    assert world.quantity() > 0
+
+
+async def test_position_that_ended_during_a_gap_is_settled(world: Rig) -> None:
+    await in_position(world)
+    world.network.streams_up = False
+    world.network.break_user_stream()
+    await world.pass_time(0.5)
+    await world.price("94800")
+
+    await world.until(lambda: world.reports("closed"), within_s=8)
+
+    assert world.algos() == []
+    assert world.reports("closed")[0]["exit_reason"] == "STOP_LOSS"
+
+
+# --- restarts -----------------------------------------------------------------------------------
+
+
+async def test_restart_in_position_neither_repeats_nor_forgets(world: Rig) -> None:
+    await in_position(world)
+    before, entries = world.quantity(), world.entries()
+
+    await world.kill_9()
+    await world.start()
+    await world.pass_time(15)
+
+    assert (world.quantity(), world.entries()) == (before, entries)
+    assert len(world.algos()) == 2
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=5)
+    assert world.quantity() == 0
+    assert world.algos() == []
+
+
+async def test_restart_while_an_entry_rests_takes_it_back_and_never_repeats(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+
+    await world.kill_9()
+    assert len(world.open_orders()) == 1
+    sent = len(world.entries())
+    await world.start()
+    await world.pass_time(15)
+
+    assert (world.open_orders(), world.quantity()) == ([], 0)
+    assert len(world.entries()) == sent
+
+
+async def test_restart_after_a_fill_that_nobody_saw_protects_it(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+    await world.kill_9()
+    await world.fill_resting()
+    assert world.quantity() > 0
+    assert world.stops() == []
+
+    await world.start()
+    await world.until(world.stops, within_s=3)
+
+    assert [row["triggerPrice"] for row in world.stops()] == ["94833.80"]
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.quantity() == 0, within_s=4)
+
+
+async def test_restart_after_the_stop_fired_settles_and_cleans_up(world: Rig) -> None:
+    await in_position(world)
+    await world.kill_9()
+    await world.price("94800")
+    assert world.quantity() == 0
+
+    await world.start()
+    await world.until(lambda: world.reports("closed"), within_s=8)
+
+    assert world.algos() == []
+    world.decide("LONG")
+    await world.pass_time(2)
+    assert world.refusals() == ["cool_down"]
+
+
+async def test_restart_leaves_an_entry_that_a_person_placed(world: Rig) -> None:
+    await world.start()
+    world.paper.ask(
+        "POST",
+        ORDER,
+        {
+            "symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "quantity": "0.002",
+            "price": "60000", "timeInForce": "GTC", "newClientOrderId": "mine-1",
+        },
+    )  # fmt: skip
+    await world.kill_9()
+
+    await world.start()
+    await world.pass_time(3)
+
+    assert [row["clientOrderId"] for row in world.open_orders()] == ["mine-1"]
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+async def test_once_ends_by_itself_when_the_decision_is_final_and_protected(world: Rig) -> None:
+    world.decide("LONG")
+    await world.start(once=True)
+    await world.fill_resting()
+
+    await world.until(lambda: not world.is_running, within_s=30)
+
+    assert world.quantity() > 0
+    assert len(world.stops()) == 1
+    [stopped] = world.reports("stopped")
+    assert [row["protected"] for row in _rows(stopped["positions"])] == [True]
+
+
+async def test_once_with_nothing_to_do_ends_soon(world: Rig) -> None:
+    world.decide("HOLD")
+    await world.start(once=True)
+
+    await world.until(lambda: not world.is_running, within_s=15)
+
+    assert world.entries() == []
+
+
+async def test_end_takes_entries_back_and_keeps_stops(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+
+    await world.stop()
+
+    assert world.open_orders() == []
+    assert world.quantity() == 0
+
+
+async def test_end_in_position_keeps_the_stop_and_says_so(world: Rig) -> None:
+    await in_position(world)
+
+    await world.stop()
+
+    assert len(world.stops()) == 1
+    [stopped] = world.reports("stopped")
+    [row] = _rows(stopped["positions"])
+    assert (row["own"], row["protected"]) == (True, True)
+
+
+async def test_given_time_ends_it(world: Rig) -> None:
+    await world.start(for_s=3)
+    began = world.clock.monotonic()
+
+    await world.until(lambda: not world.is_running, within_s=6)
+
+    assert world.clock.monotonic() - began < 3
+
+
+def _list(value: object) -> list[object]:
+    assert isinstance(value, (list, tuple))
+    return list(value)
+
+
+def _rows(value: object) -> list[dict[str, object]]:
+    rows = _list(value)
+    assert all(isinstance(row, dict) for row in rows)
+    return [dict(row) for row in rows if isinstance(row, dict)]
