@@ -54,6 +54,23 @@ class AccountSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRights:
+    """What an API key may do, as its issuer says.
+
+    Attributes:
+        ip_restricted: only listed addresses may use it.
+        created_ms: UTC epoch milliseconds.
+    """
+
+    can_read: bool
+    can_trade_futures: bool
+    can_withdraw: bool
+    can_transfer: bool
+    ip_restricted: bool
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolConfig:
     """Leverage and margin type of one symbol; `symbolConfig` is the only cheap source."""
 

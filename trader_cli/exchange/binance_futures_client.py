@@ -5,7 +5,8 @@
 `UsageError` for a request that contradicts itself, before anything is sent). Knows nothing of
 risk, journals or configuration files.
 
-The methods live in three groups: `market_endpoints`, `account_endpoints`, `order_endpoints`.
+The methods live in four groups: `market_endpoints`, `account_endpoints`, `settings_endpoints`,
+`order_endpoints`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final, Self
 from trader_cli.clock import Clock, SystemClock
 from trader_cli.exchange.gateway import BanStore, Gateway
 from trader_cli.exchange.order_endpoints import OrderEndpoints
+from trader_cli.exchange.settings_endpoints import SettingsEndpoints
 from trader_cli.exchange.transport import HttpSession, Usage
 
 MAINNET_REST_URL: Final = "https://fapi.binance.com"
@@ -25,7 +27,7 @@ MAINNET_STREAM_URL: Final = "wss://fstream.binance.com"
 TESTNET_STREAM_URL: Final = "wss://fstream.binancefuture.com"
 
 
-class BinanceFuturesClient(OrderEndpoints):
+class BinanceFuturesClient(OrderEndpoints, SettingsEndpoints):
     """One account at one venue. Use as an async context manager, or `close()` it.
 
     Attributes:

@@ -8,7 +8,8 @@ What the library does otherwise and why it is changed here:
 - It loses bodies that are not JSON and parses money as float: bodies are parsed here.
 - aiohttp re-sends PUT and DELETE by itself on a lost connection: switched off.
 - Redirects are not followed, so that no other host is ever handed the key.
-- Hosts that are not the venue's (spot, sapi, COIN-M, options) get a dead address unless mainnet.
+- Hosts that are not the venue's (spot, COIN-M, options) get a dead address unless mainnet; the
+  wallet's calls (sapi) go to the venue's own origin then, never elsewhere with its key.
 
 Knows nothing of what an answer means (`failures.py`) or of endpoints beyond their names.
 Source: binance-usdm reference §15.
@@ -105,7 +106,8 @@ class Transport(AsyncClient):
         self.FUTURES_URL = f"{rest_url}/fapi"
         self.FUTURES_DATA_URL = f"{rest_url}/futures/data"
         if not mainnet:
-            self.API_URL = self.MARGIN_API_URL = self.WEBSITE_URL = _DEAD
+            self.API_URL = self.WEBSITE_URL = _DEAD
+            self.MARGIN_API_URL = f"{rest_url}/sapi"
             self.FUTURES_COIN_URL = self.FUTURES_COIN_DATA_URL = _DEAD
             self.OPTIONS_URL = self.PAPI_URL = _DEAD
         super().__init__(api_key=api_key, api_secret=api_secret)

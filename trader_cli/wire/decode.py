@@ -19,6 +19,7 @@ from trader_cli.domain.account import (
     BookTop,
     Fill,
     IncomeRow,
+    KeyRights,
     Kline,
     LeverageBracket,
     MarkPrice,
@@ -203,6 +204,19 @@ def decode_account(account: object, config: object) -> AccountSummary:
         multi_assets_mode=switches.flag("multiAssetsMargin"),
         fee_tier=switches.integer("feeTier"),
         updated_ms=max(updates, default=0),
+    )
+
+
+def decode_key_rights(value: object) -> KeyRights:
+    """Decode what a key may do, from the wallet's `apiRestrictions`."""
+    row = Fields("apiRestrictions", value)
+    return KeyRights(
+        can_read=row.flag("enableReading"),
+        can_trade_futures=row.flag("enableFutures"),
+        can_withdraw=row.flag("enableWithdrawals"),
+        can_transfer=row.flag("enableInternalTransfer") or row.flag("permitsUniversalTransfer"),
+        ip_restricted=row.flag("ipRestrict"),
+        created_ms=row.integer("createTime"),
     )
 
 
