@@ -28,6 +28,7 @@ from trader_cli.paper.protocol import (
     json_response,
     read_parameters,
 )
+from trader_cli.paper.public_keys import restored_keys
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Route, RouteTable, table
 from trader_cli.paper.routes_account import ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, ORDER_ROUTES
@@ -67,6 +68,7 @@ class Exchange:
     Attributes:
         keys: the keys the account may be used with.
         ws_api: the WebSocket trading API.
+        new_key: makes a fresh unguessable name for a key.
         stop_requested: somebody with the key asked the server to end.
         started_ms: when this process's exchange began.
         facts: what `paper status` shows of the market, e.g. its seed.
@@ -91,7 +93,7 @@ class Exchange:
         self.started_ms = started_ms
         self.facts = dict(facts or {})
         self.limits = RateLimits(self.settings.rate_limits)
-        self.listen_keys = ListenKeys(new_key)
+        self.listen_keys = ListenKeys(new_key, venue)
         self.subscriptions = Subscriptions(
             self.listen_keys,
             strict_legacy=self.settings.strict_legacy_streams,
@@ -99,7 +101,8 @@ class Exchange:
         )
         self.faults = Faults()
         self.stop_requested = False
-        self.keys = KeyRing(keys)
+        self.new_key = new_key
+        self.keys = KeyRing(keys, *restored_keys(venue))
         self.ws_api = WsApi(self, ROUTES, self.keys)
         self._streams = MarketStreams(market, contracts)
 

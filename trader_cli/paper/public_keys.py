@@ -17,11 +17,13 @@ from Crypto.Hash import SHA256
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Signature import eddsa, pkcs1_15
 
+from trader_cli.paper.memory import Memory
 from trader_cli.paper.refusal import VenueRefusal
 
 _ED25519: Final = "Ed25519"
 _RSA_BITS_MIN: Final = 2_048
 _PEM_LENGTH_MAX: Final = 4_096
+_MEMORY: Final = "public_keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,21 @@ class Ed25519Key:
 
 
 PublicKey = RsaKey | Ed25519Key
+
+
+def registered(memory: Memory) -> dict[str, str]:
+    """Return the PEM texts registered, by the name of their key."""
+    return dict(memory.recall(_MEMORY) or {})
+
+
+def restored_keys(memory: Memory) -> list[PublicKey]:
+    """Return the keys registered, also before a restart."""
+    return [read_public_key(name, pem) for name, pem in registered(memory).items()]
+
+
+def keep_registered(memory: Memory, keys: dict[str, str]) -> None:
+    """Have `keys` registered from now on and none else."""
+    memory.remember(_MEMORY, keys)
 
 
 def read_public_key(api_key: str, pem: str) -> PublicKey:

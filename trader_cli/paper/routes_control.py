@@ -13,11 +13,14 @@ from trader_cli.errors import UsageError
 from trader_cli.paper.auth import Security
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.params import Params
+from trader_cli.paper.public_keys import keep_registered, read_public_key, registered
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Handler, Route
 
 if TYPE_CHECKING:
     from trader_cli.paper.exchange import Exchange
+
+_KEY_NAME_MAX: Final = 64
 
 
 def _status(exchange: Exchange, _params: Params, now_ms: int) -> object:
@@ -95,6 +98,37 @@ def _clear_faults(exchange: Exchange, _params: Params, _now_ms: int) -> object:
     return {"cleared": True}
 
 
+def _register_key(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    """Accept a public key, under the name sent or a fresh one; the account is the same."""
+    name = params.text("api_key") or exchange.new_key()
+    known = registered(exchange.venue)
+    if name in exchange.keys and name not in known:
+        raise VenueRefusal(-1130, "api_key")
+    if not name.isalnum() or len(name) > _KEY_NAME_MAX:
+        raise VenueRefusal(-1130, "api_key")
+    pem = params.needed("public_key")
+    key = read_public_key(name, pem)
+    keep_registered(exchange.venue, known | {name: pem})
+    exchange.keys.add(key)
+    return {"api_key": name, "kind": "Ed25519" if key.may_log_on else "RSA"}
+
+
+def _list_keys(exchange: Exchange, _params: Params, _now_ms: int) -> object:
+    return {"api_keys": list(registered(exchange.venue))}
+
+
+def _revoke_key(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    """Accept a registered key no longer; the exchange's own pair cannot go."""
+    name = params.needed("api_key")
+    known = registered(exchange.venue)
+    if known.pop(name, None) is None:
+        raise VenueRefusal(-1130, "api_key")
+    keep_registered(exchange.venue, known)
+    exchange.keys.remove(name)
+    exchange.ws_api.revoke(name)
+    return {"api_key": name}
+
+
 def _row(method: str, path: str, handler: Handler) -> Route:
     return Route(method=method, path=path, security=Security.CONTROL, handler=handler, weight=0)
 
@@ -105,6 +139,9 @@ CONTROL_ROUTES: Final = (
     _row("POST", "/paper/price", _jump),
     _row("POST", "/paper/reset", _reset),
     _row("POST", "/paper/stop", _stop),
+    _row("GET", "/paper/keys", _list_keys),
+    _row("POST", "/paper/keys", _register_key),
+    _row("DELETE", "/paper/keys", _revoke_key),
     _row("POST", "/paper/fault", _arm_fault),
     _row("DELETE", "/paper/fault", _clear_faults),
 )

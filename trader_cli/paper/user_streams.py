@@ -11,28 +11,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from trader_cli.paper.memory import Memory
 from trader_cli.paper.refusal import VenueRefusal
 
 LISTEN_KEY_LIFE_MS: Final = 3_600_000
+_MEMORY: Final = "listen_key"
 
 
 class ListenKeys:
-    """The account's one listen key.
+    """The account's one listen key."""
 
-    Attributes:
-        new_key: makes a fresh unguessable key; injected so that a simulation can repeat itself.
-    """
+    def __init__(self, new_key: Callable[[], str], memory: Memory | None = None) -> None:
+        """Take up the key that `memory` holds.
 
-    def __init__(self, new_key: Callable[[], str]) -> None:
+        Args:
+            new_key: makes a fresh unguessable key; injected so that a simulation can repeat itself.
+            memory: lets a key outlive the process; None forgets it.
+        """
         self._new_key = new_key
-        self._key: str | None = None
-        self._expires_ms = 0
+        self._memory = memory
+        stored = None if memory is None else memory.recall(_MEMORY)
+        self._key: str | None = None if stored is None else stored["key"]
+        self._expires_ms = 0 if stored is None else int(stored["expires_ms"])
 
     def create(self, now_ms: int) -> str:
         """Return the living key, extended, or a fresh one."""
         if self._key is None or not self.is_alive(self._key, now_ms):
             self._key = self._new_key()
         self._expires_ms = now_ms + LISTEN_KEY_LIFE_MS
+        self._keep()
         return self._key
 
     def extend(self, now_ms: int) -> str:
@@ -49,6 +56,7 @@ class ListenKeys:
         """End the living key at once; -1125 if none is alive."""
         self.extend(now_ms)
         self._key = None
+        self._keep()
 
     def is_alive(self, key: str, now_ms: int) -> bool:
         """Return True if `key` is the account's and has not expired."""
@@ -59,11 +67,16 @@ class ListenKeys:
         if self._key is None or now_ms < self._expires_ms:
             return None
         expired, self._key = self._key, None
+        self._keep()
         return expired
 
     def end_now(self, now_ms: int) -> None:
         """Let the living key expire at the next look, as a fault would."""
         self._expires_ms = min(self._expires_ms, now_ms)
+
+    def _keep(self) -> None:
+        if self._memory is not None:
+            self._memory.remember(_MEMORY, {"key": self._key, "expires_ms": self._expires_ms})
 
 
 def expired_event(key: str, now_ms: int) -> dict[str, object]:

@@ -39,6 +39,8 @@ __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 JsonRow = dict[str, Any]
 _DONE: Final = "The operation of cancel all open order is done."
 _MARKET_SAVE_MS: Final = 60_000
+_COUNTDOWNS: Final = "countdowns"
+_KEPT: Final = "kept/"
 
 
 class Venue:
@@ -74,6 +76,8 @@ class Venue:
         self._queries = Queries(self._core)
         self._countdowns: dict[str, int] = {}
         known = self._core.restore()
+        if known:
+            self._countdowns |= self._core.state.snapshots().get(_COUNTDOWNS, {})
         self._clearing = Clearing(self._core, self._settlement, market.now_ms if known else now_ms)
         if not known:
             self._deposit(self._settings.initial_balance, now_ms)
@@ -142,8 +146,9 @@ class Venue:
             self._settlement.expire_due(of, now_ms)
             self._algos.expire_due(of, now_ms)
         for symbol in [name for name, due in self._countdowns.items() if due <= now_ms]:
-            del self._countdowns[symbol]
-            self._cancel_orders(self._core.account.symbols[symbol], now_ms)
+            self._set_countdown(symbol, 0)
+            if symbol in self._core.account.symbols:
+                self._cancel_orders(self._core.account.symbols[symbol], now_ms)
 
     def _save_market(self, now_ms: int) -> None:
         self._market_saved_ms = now_ms
@@ -214,10 +219,16 @@ class Venue:
         countdown = params.integer("countdownTime") or 0
         if countdown < 0:
             raise VenueRefusal(-1130, "countdownTime")
-        self._countdowns.pop(of.symbol, None)
-        if countdown:
-            self._countdowns[of.symbol] = now_ms + countdown
+        self._set_countdown(of.symbol, now_ms + countdown if countdown else 0)
+        self._core.flush()
         return {"symbol": of.symbol, "countdownTime": str(countdown)}
+
+    def _set_countdown(self, symbol: str, due_ms: int) -> None:
+        """Let a symbol's orders be cancelled at `due_ms`, 0 never; outlives the process."""
+        self._countdowns.pop(symbol, None)
+        if due_ms:
+            self._countdowns[symbol] = due_ms
+        self._core.changes.snapshots[_COUNTDOWNS] = dict(self._countdowns)
 
     def _cancel_orders(self, of: SymbolAccount, now_ms: int) -> None:
         for order in list(of.orders.values()):
@@ -419,13 +430,26 @@ class Venue:
     def reset(self, balance: Decimal, now_ms: int) -> None:
         """Start the account anew: flat, one-way, cross, no history; ids go on."""
         core = self._core
+        stored = core.state.snapshots()
         core.state.clear()
         core.start_afresh()
         self._countdowns.clear()
         core.keep_counters()
+        core.changes.snapshots |= {
+            name: body for name, body in stored.items() if name.startswith(_KEPT)
+        }
         self._deposit(balance, now_ms)
         self._save_market(now_ms)
         core.flush()
+
+    def remember(self, name: str, body: JsonRow) -> None:
+        """Keep something that is no part of the account, through restarts and resets."""
+        self._core.changes.snapshots[_KEPT + name] = body
+        self._core.flush()
+
+    def recall(self, name: str) -> JsonRow | None:
+        """Return what `remember` kept under a name, None if nothing."""
+        return self._core.state.snapshots().get(_KEPT + name)
 
     def jump(self, symbol: str, price: Decimal, now_ms: int) -> None:
         """Let the market jump to `price` and everything that follows from it happen.
