@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from trader_cli.clock import Clock, SystemClock
+from trader_cli.exchange.amend_endpoints import AmendEndpoints
+from trader_cli.exchange.budget import Budget
 from trader_cli.exchange.gateway import BanStore, Gateway
-from trader_cli.exchange.order_endpoints import OrderEndpoints
 from trader_cli.exchange.settings_endpoints import SettingsEndpoints
 from trader_cli.exchange.transport import HttpSession, Usage
 
@@ -27,7 +28,7 @@ MAINNET_STREAM_URL: Final = "wss://fstream.binance.com"
 TESTNET_STREAM_URL: Final = "wss://fstream.binancefuture.com"
 
 
-class BinanceFuturesClient(OrderEndpoints, SettingsEndpoints):
+class BinanceFuturesClient(AmendEndpoints, SettingsEndpoints):
     """One account at one venue. Use as an async context manager, or `close()` it.
 
     Attributes:
@@ -46,6 +47,8 @@ class BinanceFuturesClient(OrderEndpoints, SettingsEndpoints):
         timeout_s: float = 10.0,
         session: HttpSession | None = None,
         ban: BanStore | None = None,
+        budget: Budget | None = None,
+        weight_kept: int | None = 0,
     ) -> None:
         """Prepare a client; nothing is sent and nothing opened before the first call.
 
@@ -56,6 +59,9 @@ class BinanceFuturesClient(OrderEndpoints, SettingsEndpoints):
             timeout_s: deadline of a whole request.
             session: replaces the HTTP transport; closed with the client.
             ban: remembers across processes that this address is banned.
+            budget: shares used-up limits and the measured clock with other processes.
+            weight_kept: of a minute's request weight, left to others by refusing reads; None
+                counts nothing at all, for a venue whose limits are switched off.
         """
         own = MAINNET_REST_URL if not testnet else TESTNET_REST_URL
         super().__init__(
@@ -69,6 +75,8 @@ class BinanceFuturesClient(OrderEndpoints, SettingsEndpoints):
                 timeout_s=timeout_s,
                 session=session,
                 ban=ban,
+                budget=budget,
+                weight_kept=weight_kept,
             )
         )
 
@@ -104,6 +112,10 @@ class BinanceFuturesClient(OrderEndpoints, SettingsEndpoints):
     def usage(self) -> Usage:
         """What the venue last said of the request weight and orders used up."""
         return self._gateway.usage
+
+    def orders_left(self) -> int:
+        """Return how many orders the account may still send now, in the tighter window."""
+        return self._gateway.orders_left()
 
     def venue_now_ms(self) -> int:
         """Return the venue's time as estimated now, UTC epoch milliseconds."""

@@ -19,6 +19,14 @@ import aiohttp
 
 from trader_cli.clock import Clock
 from trader_cli.errors import NotSent, PermissionDenied, RateLimited, UsageError, VenueError
+from trader_cli.exchange.budget import (
+    MINUTE_MS,
+    ORDERS_1M_MAX,
+    ORDERS_10S_MAX,
+    WEIGHT_MAX,
+    Budget,
+    BudgetInMemory,
+)
 from trader_cli.exchange.failures import (
     Again,
     Failure,
@@ -70,6 +78,9 @@ class FuturesApi(Protocol):
     async def get_account_api_permissions(self, **params: object) -> object: ...
     async def futures_limit_order(self, **params: object) -> object: ...
     async def futures_market_order(self, **params: object) -> object: ...
+    async def futures_modify_order(self, **params: object) -> object: ...
+    async def futures_create_test_order(self, **params: object) -> object: ...
+    async def futures_send_batch(self, batch: str) -> object: ...
     async def futures_get_order(self, **params: object) -> object: ...
     async def futures_get_open_orders(self, **params: object) -> object: ...
     async def futures_get_all_orders(self, **params: object) -> object: ...
@@ -128,6 +139,8 @@ class Gateway:
         timeout_s: float,
         session: HttpSession | None,
         ban: BanStore | None,
+        budget: Budget | None,
+        weight_kept: int | None,
     ) -> None:
         for name, value in (("key", api_key), ("secret", api_secret)):
             if any(not 32 < ord(char) < 127 for char in value):
@@ -142,6 +155,8 @@ class Gateway:
         self._timeout_s = timeout_s
         self._session = session
         self._ban: BanStore = ban if ban is not None else BanInMemory()
+        self._budget: Budget = budget if budget is not None else BudgetInMemory()
+        self._weight_kept = weight_kept
         self._reads_paused_until_ms = 0
         self._transport: Transport | None = None
         self._closed = False
@@ -155,6 +170,13 @@ class Gateway:
 
     def venue_now_ms(self) -> int:
         return self.clock.now_ms() + self.clock_offset_ms
+
+    def orders_left(self) -> int:
+        """Return how many orders the account may still send now, in the tighter window."""
+        if self._weight_kept is None:
+            return ORDERS_10S_MAX
+        of_ten_seconds, of_minute = self._budget.orders_used(self.venue_now_ms())
+        return max(0, min(ORDERS_10S_MAX - of_ten_seconds, ORDERS_1M_MAX - of_minute))
 
     async def close(self) -> None:
         """Close the connections; calls made later end in `NotSent`."""
@@ -204,6 +226,7 @@ class Gateway:
         assert best is not None, "at least one trip was made"
         self.clock_offset_ms = best[1]
         self._clock_due_s = self.clock.monotonic() + _CLOCK_AGE_S_MAX
+        self._budget.note_clock_offset(best[1], self.clock.now_ms())
         return best[1]
 
     async def _send(
@@ -277,6 +300,7 @@ class Gateway:
                 timeout_s=self._timeout_s,
                 venue_now_ms=self.venue_now_ms,
                 session=self._session,
+                told=self._note_usage,
             )
         return cast(FuturesApi, self._transport)
 
@@ -299,6 +323,34 @@ class Gateway:
                 banned=banned,
                 advice="Wait until the time named; every request before it makes it worse.",
             )
+        if not write:
+            self._keep_the_reserve(what)
+
+    def _keep_the_reserve(self, what: str) -> None:
+        """Refuse a read that would eat into the weight kept for stops and for kill."""
+        if not self._weight_kept:
+            return
+        venue_ms = self.venue_now_ms()
+        used = self._budget.weight_used(venue_ms)
+        if used < WEIGHT_MAX - self._weight_kept:
+            return
+        left_ms = MINUTE_MS - venue_ms % MINUTE_MS
+        raise RateLimited(
+            f"{what}: not sent, {used} of {WEIGHT_MAX} request weight are used this minute and "
+            f"the last {self._weight_kept} are kept for kill and stops",
+            retry_at_ms=self.clock.now_ms() + left_ms,
+            banned=False,
+            code="weight_reserve",
+            advice=f"Try again in {(left_ms + 999) // 1000} s.",
+        )
+
+    def _note_usage(self, usage: Usage) -> None:
+        self._budget.note(
+            self.venue_now_ms(),
+            weight_1m=usage.weight_1m,
+            orders_10s=usage.orders_10s,
+            orders_1m=usage.orders_1m,
+        )
 
     def _noted(self, error: VenueError) -> VenueError:
         if isinstance(error, RateLimited):
@@ -313,6 +365,8 @@ class Gateway:
 
         A failure leaves the last offset in place: the request itself will tell what is wrong.
         """
+        if self._clock_due_s is None:
+            self._take_known_clock()
         if self._clock_due_s is not None and (write or self.clock.monotonic() < self._clock_due_s):
             return
         async with self._clock_lock:
@@ -321,6 +375,13 @@ class Gateway:
                 return
             if not await self._resync():
                 self._clock_due_s = self.clock.monotonic() + _CLOCK_RETRY_S
+
+    def _take_known_clock(self) -> None:
+        """Start from what another process measured a short while ago."""
+        known = self._budget.clock_offset(self.clock.now_ms())
+        if known is not None and 0 <= known[1] < _CLOCK_AGE_S_MAX * 1000:
+            self.clock_offset_ms = known[0]
+            self._clock_due_s = self.clock.monotonic() + _CLOCK_AGE_S_MAX - known[1] / 1000
 
     async def _resync(self) -> bool:
         try:
