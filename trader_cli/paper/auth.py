@@ -8,7 +8,6 @@ Source: binance-usdm reference §3.1-§3.4.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -66,7 +65,7 @@ class KeyPair:
 
     def verifies(self, payload: bytes, signature: str) -> bool:
         """Return True if `signature` is the payload's HMAC-SHA256 in hex, in any case."""
-        expected = hmac.new(self.api_secret.encode(), payload, hashlib.sha256).hexdigest()
+        expected = hmac.digest(self.api_secret.encode(), payload, "sha256").hex()
         return hmac.compare_digest(expected, unquote(signature).lower())
 
 

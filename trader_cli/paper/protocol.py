@@ -9,11 +9,13 @@ Source: binance-usdm reference §3.2, §3.5, §5.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
+
+import orjson
 
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
@@ -24,9 +26,7 @@ SYSTEM_NAMES: Final = frozenset({"timestamp", "recvwindow", "signature"})
 
 _FIELDS_MAX: Final = 1_000
 _STATUS_UNLISTED: Final = 400
-_JSON: Final = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False
-)
+_ENCODED: Final = re.compile(r"[%+]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,14 +119,14 @@ def signed_payload(request: HttpRequest) -> tuple[bytes, str | None]:
 
 def json_text(payload: object) -> str:
     """Render any JSON-able value, compactly."""
-    return _JSON.encode(payload)
+    return orjson.dumps(payload).decode()
 
 
 def json_response(
     status: int, payload: object, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
     """Render an answer."""
-    return HttpResponse(status=status, headers=headers or {}, body=json_text(payload).encode())
+    return HttpResponse(status=status, headers=headers or {}, body=orjson.dumps(payload))
 
 
 def error_body(refusal: VenueRefusal) -> dict[str, object]:
@@ -161,6 +161,11 @@ def _body_text(request: HttpRequest) -> str:
 def _pairs(raw: str) -> dict[str, str]:
     if not raw:
         return {}
+    if raw.isascii() and not _ENCODED.search(raw):
+        plain = [part.partition("=") for part in raw.split("&", _FIELDS_MAX) if part]
+        values = {name.lower(): value for name, _, value in plain}
+        if len(values) == len(plain) < _FIELDS_MAX:
+            return values
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=_FIELDS_MAX)
     except ValueError:
@@ -174,6 +179,9 @@ def _pairs(raw: str) -> dict[str, str]:
 def _without_signature(raw: str) -> tuple[str, str | None]:
     if "signature=" not in raw.lower():
         return raw, None
+    before, found, last = raw.rpartition("&signature=")
+    if found and "&" not in last and "signature=" not in before.lower():
+        return before, last
     kept: list[str] = []
     signature: str | None = None
     for part in raw.split("&"):
