@@ -17,6 +17,9 @@ from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.market import Market, MarketTick
 from trader_cli.paper.market_path import PricePath, join
 from trader_cli.paper.market_synthetic import SyntheticMarket
+from trader_cli.paper.params import Params
+from trader_cli.paper.state import MemoryState
+from trader_cli.paper.venue import Venue, VenueSettings
 
 BIRTH_MS = 1_790_000_000_123
 DAY_MS = 86_400_000
@@ -481,3 +484,52 @@ class TestPath:
 def test_the_synthetic_market_is_a_market() -> None:
     it: Market = market()
     assert tuple(CONTRACTS) == tuple(it.symbols)
+
+
+class TestAttention:
+    def test_only_symbols_that_somebody_attends_to_are_told(self) -> None:
+        it = market()
+        it.attend("venue", ["BTCUSDT"])
+        it.attend("streams", ["XRPUSDT"])
+
+        assert {tick.symbol for tick in it.advance(BIRTH_MS + 5_000)} == {"BTCUSDT", "XRPUSDT"}
+
+        it.attend("venue", ())
+
+        assert {tick.symbol for tick in it.advance(BIRTH_MS + 9_000)} == {"XRPUSDT"}
+
+        it.attend("streams", None)
+
+        assert {tick.symbol for tick in it.advance(BIRTH_MS + 9_999)} == set(CONTRACTS)
+
+    def test_a_symbol_nobody_attended_to_is_where_it_would_have_been(self) -> None:
+        ignored, told = market(), market()
+        ignored.attend("venue", ())
+
+        assert ignored.advance(BIRTH_MS + 60_000) == []
+        assert of(told.advance(BIRTH_MS + 60_000), "ETHUSDT")[-1] == ignored.latest("ETHUSDT")
+
+    def test_a_venue_has_told_what_it_trades_and_nothing_else(self) -> None:
+        it = market()
+        venue = Venue(CONTRACTS, it, MemoryState(), VenueSettings(), BIRTH_MS)
+        wish = {"symbol": "LTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
+        venue.advance(BIRTH_MS + 1_000)
+
+        assert venue.drain_market() == []
+
+        venue.place_order(Params(wish), BIRTH_MS + 1_000)
+        venue.advance(BIRTH_MS + 2_000)
+
+        assert {tick.symbol for tick in venue.drain_market()} == {"LTCUSDT"}
+
+    def test_an_order_on_a_symbol_long_ignored_meets_the_present_price(self) -> None:
+        it = market()
+        venue = Venue(CONTRACTS, it, MemoryState(), VenueSettings(), BIRTH_MS)
+        venue.advance(BIRTH_MS + DAY_MS)
+        wish = {"symbol": "ETHUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+
+        order = venue.place_order(Params(wish | {"newOrderRespType": "RESULT"}), it.now_ms)
+        fills = venue.user_trades(Params({"symbol": "ETHUSDT"}), it.now_ms)
+
+        assert order["status"] == "FILLED"
+        assert [it.latest("ETHUSDT").ask] == [Decimal(fill["price"]) for fill in fills]

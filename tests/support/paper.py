@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -125,6 +125,9 @@ class SteadyMarket:
         for tick in ticks:
             self._latest[tick.symbol] = tick
         return ticks
+
+    def attend(self, who: str, symbols: Collection[str] | None) -> None:
+        """Everything is told, whoever attends."""
 
     def latest(self, symbol: str) -> MarketTick:
         return self._latest[symbol]

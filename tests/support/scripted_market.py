@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -78,6 +78,9 @@ class ScriptedMarket:
         self._pending.clear()
         self._latest.update({one.symbol: one for one in told})
         return told
+
+    def attend(self, who: str, symbols: Collection[str] | None) -> None:
+        """Everything is told, whoever attends."""
 
     def latest(self, symbol: str) -> MarketTick:
         return self._latest[symbol]

@@ -7,7 +7,7 @@ A market reads no clock: time comes in through `advance`, and only `advance` mov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -109,6 +109,28 @@ class Depth:
     asks: tuple[tuple[Decimal, Decimal], ...]
 
 
+class Attention:
+    """Which symbols somebody attends to: the memory behind `Market.attend`."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self._all = tuple(symbols)
+        self._wishes: dict[str, frozenset[str] | None] = {}
+        self.symbols = self._all
+
+    def set(self, who: str, symbols: Collection[str] | None) -> None:
+        """Replace what `who` attends to; None for all."""
+        wish = None if symbols is None else frozenset(symbols)
+        if who in self._wishes and self._wishes[who] == wish:
+            return
+        self._wishes[who] = wish
+        wishes = [one for one in self._wishes.values() if one is not None]
+        if len(wishes) < len(self._wishes):
+            self.symbols = self._all
+        else:
+            wanted = frozenset().union(*wishes)
+            self.symbols = tuple(symbol for symbol in self._all if symbol in wanted)
+
+
 class Market(Protocol):
     """A source of prices. Synthetic, replayed and mirrored markets look alike from outside."""
 
@@ -125,8 +147,20 @@ class Market(Protocol):
     def advance(self, now_ms: int) -> list[MarketTick]:
         """Return the ticks since the last call, oldest first, all symbols merged by time.
 
-        Going back in time returns nothing and changes nothing. After a long pause the
-        ticks are coarse, few, and still touch every low and high that was passed.
+        Only symbols that somebody attends to are told. Going back in time returns nothing and
+        changes nothing. After a long pause the ticks may be coarse and few, but still touch
+        every low and high that was passed.
+        """
+        ...
+
+    def attend(self, who: str, symbols: Collection[str] | None) -> None:
+        """Say whose ticks `advance` has to tell from now on; until anybody does, all are told.
+
+        A symbol nobody attends to costs nothing; `latest` knows its price all the same.
+
+        Args:
+            who: names the listener; what it attends to now replaces what it did before.
+            symbols: None for all.
         """
         ...
 

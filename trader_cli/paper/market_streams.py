@@ -31,6 +31,11 @@ from trader_cli.paper.market_payloads import (
 from trader_cli.paper.stream_names import StreamKind, StreamName
 
 _BOOK_LEVELS: Final = 1_000
+_STREAMS: Final = "streams"
+"""Who attends to the market here."""
+
+_TICKED: Final = frozenset({StreamKind.BOOK_TICKER, StreamKind.TRADE, StreamKind.AGG_TRADE})
+"""Streams of every tick; the others ask the market for what is when they speak."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,7 @@ class MarketStreams:
     ) -> Iterator[tuple[str, object]]:
         """Yield (stream name, payload) for everything that is due at `now_ms`."""
         self._forget_silent(streams)
+        self._market.attend(_STREAMS, _ticked(streams))
         if not streams:
             return
         moment = _Moment(now_ms=now_ms, ticks=_by_symbol(ticks))
@@ -201,6 +207,17 @@ _RENDER: Final[dict[StreamKind, Callable[[MarketStreams, StreamName, _Moment], I
     StreamKind.ALL_FORCE_ORDER: MarketStreams._silent,
 }
 assert _RENDER.keys() == set(StreamKind), "every kind of stream says something, or says nothing"
+
+
+def _ticked(streams: Iterable[StreamName]) -> set[str] | None:
+    """Return the symbols whose ticks are heard, None for all."""
+    symbols: set[str] = set()
+    for stream in streams:
+        if stream.kind is StreamKind.ALL_BOOK_TICKER:
+            return None
+        if stream.kind in _TICKED and stream.symbol is not None:
+            symbols.add(stream.symbol)
+    return symbols
 
 
 def _by_symbol(ticks: Iterable[MarketTick]) -> dict[str, list[MarketTick]]:

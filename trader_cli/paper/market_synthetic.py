@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypedDict
@@ -19,7 +19,7 @@ from trader_cli.domain.numbers import to_wire
 from trader_cli.domain.terms import Side
 from trader_cli.errors import UsageError
 from trader_cli.paper.instruments import CONTRACTS, Contract
-from trader_cli.paper.market import Candle, Depth, Funding, FundingSettled, MarketTick
+from trader_cli.paper.market import Attention, Candle, Depth, Funding, FundingSettled, MarketTick
 from trader_cli.paper.market_book import FUNDING_INTERVAL_MS, INTEREST_E8, Book
 from trader_cli.paper.market_path import Bar, PricePath, Trade, join
 
@@ -94,6 +94,7 @@ class SyntheticMarket:
         self._now_ms = birth_ms
         self._listings = {symbol: self._list(row) for symbol, row in contracts.items()}
         self._latest: dict[str, MarketTick] = {}
+        self._attention = Attention(list(self._listings))
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -112,12 +113,15 @@ class SyntheticMarket:
         until = max(now_ms, self._now_ms)
         ticks = [
             tick
-            for symbol in self._listings
+            for symbol in self._attention.symbols
             for tick in self._between(symbol, self._told_ms, until)
         ]
         self._told_ms = self._now_ms = until
         ticks.sort(key=lambda tick: tick.time_ms)
         return ticks
+
+    def attend(self, who: str, symbols: Collection[str] | None) -> None:
+        self._attention.set(who, symbols)
 
     def latest(self, symbol: str) -> MarketTick:
         listing = self._listings[symbol]

@@ -39,6 +39,8 @@ __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 JsonRow = dict[str, Any]
 _DONE: Final = "The operation of cancel all open order is done."
 _MARKET_SAVE_MS: Final = 60_000
+_VENUE: Final = "venue"
+"""Who attends to the market here."""
 _COUNTDOWNS: Final = "countdowns"
 _KEPT: Final = "kept/"
 
@@ -68,6 +70,8 @@ class Venue:
         self._market = market
         self._market_saved_ms = now_ms
         self._ticks: list[MarketTick] = []
+        self._attended: set[str] = set()
+        market.attend(_VENUE, ())
         self._core = Core(listed, market, state, self._settings)
         self._settlement = Settlement(self._core)
         self._orders = OrderDesk(self._core, self._settlement)
@@ -93,6 +97,7 @@ class Venue:
         Ticks, matching, triggers, funding, liquidation, good-till dates, countdowns; in the order
         of their times.
         """
+        self._attend()
         for tick in self._market.advance(now_ms):
             self._run_out(tick.time_ms)
             self._ticks.append(tick)
@@ -120,15 +125,35 @@ class Venue:
         drained, self._ticks = self._ticks, []
         return drained
 
-    def _on_tick(self, tick: MarketTick) -> None:
-        of = self._core.account.symbols.get(tick.symbol)
-        if of is None:
-            return
+    def _attend(self) -> None:
+        """Have the market tell the ticks of symbols that have something at stake, no others."""
+        busy = {
+            symbol for symbol, of in self._core.account.symbols.items() if of.algos or of.is_busy()
+        }
+        if busy != self._attended:
+            self._attended = busy
+            self._market.attend(_VENUE, busy)
+
+    def _look(self, of: SymbolAccount) -> SymbolAccount:
+        """Bring the prices of a symbol up to date whose ticks may not have been told."""
+        if of.symbol not in self._attended:
+            tick = self._market.latest(of.symbol)
+            if tick is not of.tick:
+                self._see(of, tick)
+        return of
+
+    def _see(self, of: SymbolAccount, tick: MarketTick) -> None:
         of.tick = tick
         for taken in of.taken.values():
             taken.clear()
         if of.positions or of.resting:
             self._core.account.refresh(of)
+
+    def _on_tick(self, tick: MarketTick) -> None:
+        of = self._core.account.symbols.get(tick.symbol)
+        if of is None:
+            return
+        self._see(of, tick)
         if of.orders:
             self._orders.fill_resting(of, tick)
         self._algos.on_tick(of, tick.time_ms)
@@ -401,6 +426,7 @@ class Venue:
         return [render_account.symbol_config(of) for of in self._symbols(params)]
 
     def position_risk_v2(self, params: Params, now_ms: int) -> list[rest.PositionRiskV2]:
+        self._symbols(params)  # flat symbols show their mark price too
         return render_account.position_risk_v2(self._core.account, self._symbol_or_none(params))
 
     def position_risk_v3(self, params: Params, now_ms: int) -> list[rest.PositionRiskV3]:
@@ -486,7 +512,7 @@ class Venue:
         found = self._core.account.symbols.get(params.needed("symbol").upper())
         if found is None:
             raise VenueRefusal(-1121)
-        return found
+        return self._look(found)
 
     def _symbol_or_none(self, params: Params) -> str | None:
         return self._symbol(params).symbol if params.has("symbol") else None
@@ -494,7 +520,7 @@ class Venue:
     def _symbols(self, params: Params) -> list[SymbolAccount]:
         if params.has("symbol"):
             return [self._symbol(params)]
-        return list(self._core.account.symbols.values())
+        return [self._look(of) for of in self._core.account.symbols.values()]
 
     def _contract(self, symbol: str) -> Contract:
         return self._core.contracts[symbol]
