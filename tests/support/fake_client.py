@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -140,6 +140,7 @@ class FakeVenue:
         self.market_fill_max: Decimal | None = None
         self.quantity_max = Decimal(120)
         self.invisible_until_ms = 0
+        self.orders_allowed = 300
         self.before: Callable[[str], None] = lambda method: None
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._forever: dict[str, VenueError] = {}
@@ -223,6 +224,59 @@ class FakeVenue:
             raise self._forever["place_conditional"]
         return await self._do("send", request.client_order_id, lambda: self._accept(request))
 
+    async def amend_order(
+        self, symbol: str, side: Side, order_id: int, *, quantity: Decimal, price: Decimal
+    ) -> Order:
+        self.before("amend_order")
+        return await self._do(
+            "amend_order",
+            f"{order_id} {quantity} {price}",
+            lambda: self._amend(order_id, quantity, price),
+        )
+
+    def _amend(self, order_id: int, quantity: Decimal, price: Decimal) -> Order:
+        order = self.orders.get(order_id)
+        if order is None or not order.status.is_open:
+            raise Rejected("Order does not exist.", code=-2013)
+        if (order.quantity, order.price) == (quantity, price):
+            raise Rejected("No need to modify the order.", code=-5027)
+        far = self.ask if order.side is Side.BUY else self.bid
+        crosses = (price - far) * order.side.sign >= 0
+        if quantity <= order.filled_quantity or (
+            crosses and order.time_in_force is TimeInForce.GTX
+        ):
+            gone = replace(order, status=OrderStatus.CANCELED, updated_ms=self.clock.now_ms())
+            self.orders[order_id] = gone
+            return replace(gone, average_price=None)
+        moved = replace(order, quantity=quantity, price=price, updated_ms=self.clock.now_ms())
+        self.orders[order_id] = moved
+        if crosses:
+            moved = self._execute(moved, moved.remaining_quantity, far)
+        return replace(moved, average_price=None)
+
+    async def send_batch(
+        self, requests: Sequence[LimitRequest | MarketRequest]
+    ) -> list[Order | VenueError]:
+        self.before("send_batch")
+
+        def accept() -> list[Order | VenueError]:
+            outcomes: list[Order | VenueError] = []
+            for request in requests:
+                self.sent.append(request)
+                try:
+                    order = self._accept(request)
+                except Rejected as error:
+                    outcomes.append(error)
+                else:
+                    assert isinstance(order, Order)
+                    outcomes.append(order)
+            return outcomes
+
+        return await self._do("send_batch", str(len(requests)), accept)
+
+    async def test_order(self, request: LimitRequest | MarketRequest) -> None:
+        await self._do("test_order", request.symbol, lambda: None)
+
     async def cancel_order(
         self, symbol: str, order_id: int | None = None, *, client_order_id: str | None = None
     ) -> Order:
@@ -268,6 +322,9 @@ class FakeVenue:
 
     def venue_now_ms(self) -> int:
         return self.clock.now_ms()
+
+    def orders_left(self) -> int:
+        return self.orders_allowed
 
     async def get_instruments(self) -> dict[str, Instrument]:
         return await self._do(
@@ -546,10 +603,11 @@ class FakeVenue:
     def _execute(self, order: Order, quantity: Decimal, price: Decimal) -> Order:
         filled = order.filled_quantity + quantity
         whole = filled >= order.quantity
+        paid = order.filled_quantity * (order.average_price or Decimal(0)) + quantity * price
         order = replace(
             order,
             filled_quantity=filled,
-            average_price=price,
+            average_price=paid / filled if filled else price,
             status=OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED,
             updated_ms=self.clock.now_ms(),
         )

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from trader_cli.cli.banner import banner
@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from trader_cli.trading.position_manager import PositionManager
     from trader_cli.trading.risk_manager import EntryBlock, RiskLimits, RiskManager
 
+
+WEIGHT_KEPT_FOR_KILL: Final = 300
+"""Of the 2,400 a minute: two rounds of kill over every symbol."""
+WEIGHT_KEPT_FOR_EXITS: Final = 600
+"""Left by commands that only look or open: an engine's stops and exits need the rest."""
+
+_LEAVES_LITTLE: Final = frozenset(
+    {
+        *("run", "order cancel", "order cancel-all", "order resolve"),
+        *("position close", "position reduce", "position protect", "risk halt"),
+    }
+)
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -127,7 +139,7 @@ async def open_session(invocation: Invocation) -> AsyncIterator[Session]:
     """
     settings = settings_of(invocation)
     latch = latch_of(settings)
-    async with make_client(settings) as client:
+    async with make_client(settings, weight_kept=_weight_kept(invocation)) as client:
         yield Session(
             invocation=invocation,
             settings=settings,
@@ -137,8 +149,17 @@ async def open_session(invocation: Invocation) -> AsyncIterator[Session]:
         )
 
 
-def make_client(settings: Settings) -> BinanceFuturesClient:
+def _weight_kept(invocation: Invocation) -> int:
+    """Return the request weight this command leaves to others; what ends exposure leaves least."""
+    if invocation.command in _LEAVES_LITTLE:
+        return WEIGHT_KEPT_FOR_KILL
+    return WEIGHT_KEPT_FOR_EXITS
+
+
+def make_client(settings: Settings, *, weight_kept: int = 0) -> BinanceFuturesClient:
     """Return the futures client of the settings' environment, not yet connected.
+
+    `weight_kept` of a minute's request weight is left to others; kill leaves nothing.
 
     Raises:
         PermissionDenied: no keys. NotSent: the paper exchange could not be started.
@@ -146,14 +167,18 @@ def make_client(settings: Settings) -> BinanceFuturesClient:
     from trader_cli.config_environ import Environment
     from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
     from trader_cli.journal.ban import FileBanStore
+    from trader_cli.journal.usage import FileBudget
 
     rest_url = settings.rest_url
+    kept: int | None = weight_kept
     if settings.keys is None and settings.environment is Environment.PAPER:
         from trader_cli.paper.process import ensure_running, recorded_endpoint
 
         if rest_url is None:
             own = ensure_running(settings.home, SystemClock(), settings.paper)
             rest_url, key, secret = own.rest_url, own.api_key, own.api_secret
+            if not settings.paper.rate_limits:
+                kept = None  # it counts all the same, and refuses nothing
         else:
             # Another server: the embedded exchange's pair may fit; if not, that server says so.
             known = recorded_endpoint(settings.home)
@@ -170,6 +195,8 @@ def make_client(settings: Settings) -> BinanceFuturesClient:
         recv_window_ms=settings.network.recv_window_ms,
         timeout_s=float(settings.network.timeout_s),
         ban=FileBanStore(settings.ban_path),
+        budget=FileBudget(settings.state_dir / "usage", venue=rest_url or settings.environment),
+        weight_kept=kept,
     )
 
 

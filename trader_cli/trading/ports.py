@@ -6,7 +6,7 @@ cut down to what trading uses, so that a fake of a few lines can stand in for ea
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -22,9 +22,16 @@ from trader_cli.domain.account import (
 )
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.instrument import Instrument
-from trader_cli.domain.order import AlgoOrder, Order, OrderRequest
+from trader_cli.domain.order import (
+    AlgoOrder,
+    LimitRequest,
+    MarketRequest,
+    Order,
+    OrderRequest,
+)
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
-from trader_cli.domain.terms import MarginType
+from trader_cli.domain.terms import MarginType, Side
+from trader_cli.errors import VenueError
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.index import IntentRecord
 from trader_cli.journal.journal import JournalRow
@@ -42,6 +49,10 @@ class Venue(Protocol):
 
     def venue_now_ms(self) -> int:
         """Return the exchange's time as estimated now, UTC epoch milliseconds."""
+        ...
+
+    def orders_left(self) -> int:
+        """Return how many orders the account may still send now, in the tighter window."""
         ...
 
     async def get_instruments(self) -> dict[str, Instrument]: ...
@@ -63,6 +74,13 @@ class Venue(Protocol):
         self, symbol: str, *, start_ms: int | None = None, order_id: int | None = None
     ) -> list[Fill]: ...
     async def send(self, request: OrderRequest) -> Order | AlgoOrder: ...
+    async def amend_order(
+        self, symbol: str, side: Side, order_id: int, *, quantity: Decimal, price: Decimal
+    ) -> Order: ...
+    async def send_batch(
+        self, requests: Sequence[LimitRequest | MarketRequest]
+    ) -> list[Order | VenueError]: ...
+    async def test_order(self, request: LimitRequest | MarketRequest) -> None: ...
     async def cancel_order(
         self, symbol: str, order_id: int | None = None, *, client_order_id: str | None = None
     ) -> Order: ...
