@@ -34,13 +34,14 @@ from trader_cli.paper.routes import Route, RouteTable, table
 from trader_cli.paper.routes_account import ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, ORDER_ROUTES
 from trader_cli.paper.routes_control import CONTROL_ROUTES
 from trader_cli.paper.routes_market import MARKET_ROUTES
+from trader_cli.paper.routes_reference import REFERENCE_ROUTES
 from trader_cli.paper.subscriptions import Subscriptions
 from trader_cli.paper.user_streams import ListenKeys
 from trader_cli.paper.venue import Venue
 from trader_cli.paper.ws_api import WsApi
 
 ROUTES: Final[RouteTable] = table(
-    MARKET_ROUTES, ORDER_ROUTES, ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, CONTROL_ROUTES
+    MARKET_ROUTES, REFERENCE_ROUTES, ORDER_ROUTES, ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, CONTROL_ROUTES
 )
 _OK: Final = 200
 
@@ -147,6 +148,17 @@ class Exchange:
         if symbol not in self.contracts or symbol not in self.market.symbols:
             raise VenueRefusal(-1121)
         return symbol
+
+    def index_price(self, symbol: str) -> Decimal | None:
+        """Return a contract's index price, None if it is not traded here."""
+        if symbol not in self.contracts or symbol not in self.market.symbols:
+            return None
+        return self.market.latest(symbol).index_price
+
+    def open_interest(self, symbol: str) -> Decimal:
+        """Return half a day's volume: nobody else holds positions here to be counted."""
+        contract = self.contracts[symbol]
+        return (contract.daily_volume / 2).quantize(contract.instrument.quantity_step)
 
     def perform(
         self,

@@ -14,13 +14,16 @@ from trader_cli.domain.numbers import to_wire
 from trader_cli.paper.instruments import Contract
 from trader_cli.wire.rest import ExchangeAsset, ExchangeInfo, RateLimit, SymbolFilter, SymbolInfo
 
-_ASSETS: Final[list[ExchangeAsset]] = [
+_ASSET_ROWS: Final[list[ExchangeAsset]] = [
     {"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"},
     {"asset": "BTC", "marginAvailable": True, "autoAssetExchange": "-0.10000000"},
     {"asset": "BNB", "marginAvailable": True, "autoAssetExchange": "-10"},
     {"asset": "ETH", "marginAvailable": True, "autoAssetExchange": "-5"},
     {"asset": "USDC", "marginAvailable": True, "autoAssetExchange": "-10000"},
 ]
+ASSETS: Final = tuple(row["asset"] for row in _ASSET_ROWS)
+"""The assets that could back positions, and have an index."""
+
 _QUOTE_PRECISION: Final = 8
 _MULTIPLIER_DECIMALS: Final = "4"
 
@@ -35,7 +38,7 @@ def exchange_info(
         "futuresType": "U_MARGINED",
         "rateLimits": rate_limits,
         "exchangeFilters": [],
-        "assets": _ASSETS,
+        "assets": _ASSET_ROWS,
         "symbols": [_symbol(contract) for contract in contracts],
     }
 

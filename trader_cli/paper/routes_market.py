@@ -22,6 +22,7 @@ from trader_cli.paper.history import (
     ticker_24h,
 )
 from trader_cli.paper.market import Candle, FundingSettled, MarketTick
+from trader_cli.paper.market_params import limit_of, symbol_of, symbols_of, window_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Handler, Route, WeightRule, by_limit, by_symbol
@@ -55,7 +56,7 @@ def _exchange_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
 
 
 def _depth(exchange: Exchange, params: Params, now_ms: int) -> object:
-    symbol = _symbol(exchange, params)
+    symbol = symbol_of(exchange, params)
     limit = params.integer("limit")
     limit = _DEPTH_DEFAULT if limit is None else limit
     if limit not in _DEPTH_LIMITS:
@@ -71,19 +72,19 @@ def _depth(exchange: Exchange, params: Params, now_ms: int) -> object:
 
 
 def _trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
-    symbol = _symbol(exchange, params)
+    symbol = symbol_of(exchange, params)
     ticks = agg_trades(
         exchange.market,
         symbol,
         from_id=params.integer("fromId"),
-        limit=_limit(params, _TRADES_DEFAULT, _TRADES_MAX),
+        limit=limit_of(params, _TRADES_DEFAULT, _TRADES_MAX),
     )
     return [_trade(tick) for tick in ticks if tick.last_quantity > 0]
 
 
 def _agg_trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
-    symbol = _symbol(exchange, params)
-    start_ms, end_ms = _window(params)
+    symbol = symbol_of(exchange, params)
+    start_ms, end_ms = window_of(params)
     if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
         raise VenueRefusal(-1127, detail="Lookup interval is too big.")
     ticks = agg_trades(
@@ -92,7 +93,7 @@ def _agg_trades(exchange: Exchange, params: Params, _now_ms: int) -> object:
         from_id=params.integer("fromId"),
         start_ms=start_ms,
         end_ms=end_ms,
-        limit=_limit(params, _TRADES_DEFAULT, _TRADES_MAX),
+        limit=limit_of(params, _TRADES_DEFAULT, _TRADES_MAX),
     )
     return [_agg_trade(tick) for tick in ticks if tick.last_quantity > 0]
 
@@ -105,18 +106,18 @@ def _klines(name: str, *, prices_only: bool = False) -> Handler:
     """
 
     def handle(exchange: Exchange, params: Params, _now_ms: int) -> object:
-        symbol = _symbol(exchange, params, name)
+        symbol = symbol_of(exchange, params, name)
         interval = params.needed("interval")
         if interval not in INTERVALS:
             raise VenueRefusal(-1120)
-        start_ms, end_ms = _window(params)
+        start_ms, end_ms = window_of(params)
         candles = klines(
             exchange.market,
             symbol,
             interval,
             start_ms=start_ms,
             end_ms=end_ms,
-            limit=_limit(params, _KLINES_DEFAULT, _KLINES_MAX),
+            limit=limit_of(params, _KLINES_DEFAULT, _KLINES_MAX),
         )
         return [_kline_row(candle, prices_only=prices_only) for candle in candles]
 
@@ -189,19 +190,16 @@ def _premium_index(exchange: Exchange, symbol: str, now_ms: int) -> dict[str, ob
 
 
 def _open_interest(exchange: Exchange, params: Params, now_ms: int) -> object:
-    """Answer with half a day's volume: nobody else holds positions here to be counted."""
-    symbol = _symbol(exchange, params)
-    contract = exchange.contracts[symbol]
-    step = contract.instrument.quantity_step
-    interest = (contract.daily_volume / 2).quantize(step)
-    return {"symbol": symbol, "openInterest": to_wire(interest), "time": now_ms}
+    symbol = symbol_of(exchange, params)
+    interest = to_wire(exchange.open_interest(symbol))
+    return {"symbol": symbol, "openInterest": interest, "time": now_ms}
 
 
 def _funding_rate(exchange: Exchange, params: Params, _now_ms: int) -> object:
     """Answer settlements, oldest first; without a symbol those of all contracts, by time."""
-    limit = _limit(params, _FUNDING_DEFAULT, _FUNDING_MAX)
-    start_ms, end_ms = _window(params)
-    symbols = [_symbol(exchange, params)] if params.has("symbol") else _symbols(exchange)
+    limit = limit_of(params, _FUNDING_DEFAULT, _FUNDING_MAX)
+    start_ms, end_ms = window_of(params)
+    symbols = [symbol_of(exchange, params)] if params.has("symbol") else symbols_of(exchange)
     each = -(-limit // len(symbols)) if start_ms is None else limit
     found = [
         settled
@@ -235,7 +233,7 @@ def _funding_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
             "disclaimer": False,
             "updateTime": now_ms,
         }
-        for symbol in _symbols(exchange)
+        for symbol in symbols_of(exchange)
     ]
 
 
@@ -250,45 +248,15 @@ def _spot_info(_exchange: Exchange, _params: Params, now_ms: int) -> object:
     }
 
 
-def _nothing(_exchange: Exchange, _params: Params, _now_ms: int) -> object:
-    """Statistics of other people's trading: there are no other people here."""
-    return []
-
-
 def _one_or_all(row: _SymbolRow) -> Handler:
     """Answer with a symbol's row, or with all rows where none is named."""
 
     def handle(exchange: Exchange, params: Params, now_ms: int) -> object:
         if params.has("symbol"):
-            return row(exchange, _symbol(exchange, params), now_ms)
-        return [row(exchange, symbol, now_ms) for symbol in _symbols(exchange)]
+            return row(exchange, symbol_of(exchange, params), now_ms)
+        return [row(exchange, symbol, now_ms) for symbol in symbols_of(exchange)]
 
     return handle
-
-
-def _symbol(exchange: Exchange, params: Params, name: str = "symbol") -> str:
-    return exchange.known_symbol(params.needed(name))
-
-
-def _symbols(exchange: Exchange) -> list[str]:
-    return [symbol for symbol in exchange.contracts if symbol in exchange.market.symbols]
-
-
-def _limit(params: Params, default: int, most: int) -> int:
-    limit = params.integer("limit")
-    if limit is None:
-        return default
-    if limit <= 0:
-        raise VenueRefusal(-1130, "limit")
-    return min(limit, most)
-
-
-def _window(params: Params) -> tuple[int | None, int | None]:
-    """Return startTime and endTime; -1023 if they are the wrong way round."""
-    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
-    if start_ms is not None and end_ms is not None and start_ms > end_ms:
-        raise VenueRefusal(-1023)
-    return start_ms, end_ms
 
 
 def _trade(tick: MarketTick) -> dict[str, object]:
@@ -326,16 +294,12 @@ def _open(path: str, handler: Handler, weight: int | WeightRule = 1) -> Route:
 
 _DEPTH_WEIGHT: Final = by_limit(_DEPTH_DEFAULT, (50, 2), (100, 5), (500, 10), (1_000, 20))
 _KLINE_WEIGHT: Final = by_limit(_KLINES_DEFAULT, (99, 1), (499, 2), (1_000, 5), (1_500, 10))
-_STATISTICS: Final = (
-    *("basis", "delivery-price", "globalLongShortAccountRatio", "openInterestHist"),
-    *("takerlongshortRatio", "topLongShortAccountRatio", "topLongShortPositionRatio"),
-)
-
 MARKET_ROUTES: Final = (
     _open("/fapi/v1/ping", _ping),
     _open("/fapi/v1/time", _time),
     _open("/fapi/v1/exchangeInfo", _exchange_info),
     _open("/fapi/v1/depth", _depth, _DEPTH_WEIGHT),
+    _open("/fapi/v1/rpiDepth", _depth, 20),
     _open("/fapi/v1/trades", _trades, 5),
     _open("/fapi/v1/aggTrades", _agg_trades, 20),
     Route(
@@ -360,5 +324,4 @@ MARKET_ROUTES: Final = (
     _open("/api/v3/ping", _ping),
     _open("/api/v3/time", _time),
     _open("/api/v3/exchangeInfo", _spot_info),
-    *(_open(f"/futures/data/{name}", _nothing, 0) for name in _STATISTICS),
 )
