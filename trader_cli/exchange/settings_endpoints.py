@@ -1,4 +1,4 @@
-"""What the account's owner may switch and ask about the key: position mode, isolated margin, rights.
+"""What an owner may switch, and ask of a key: position mode, isolated margin, rights.
 
 Source: binance-usdm reference §8 (positionSide/dual, positionMargin), §14 (rights of a key).
 """
