@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.paper.auth import KeyPair, KeyRing, Security, authorise
+from trader_cli.paper.convert import ConvertDesk
+from trader_cli.paper.downloads import Downloads
 from trader_cli.paper.faults import Faults
 from trader_cli.paper.instruments import CONTRACTS, Contract
 from trader_cli.paper.limits import RateLimits, RateLimitSettings, RateRefusal
@@ -69,6 +71,7 @@ class Exchange:
     Attributes:
         keys: the keys the account may be used with.
         ws_api: the WebSocket trading API.
+        convert, downloads: desks of their own; they move no money.
         new_key: makes a fresh unguessable name for a key.
         stop_requested: somebody with the key asked the server to end.
         started_ms: when this process's exchange began.
@@ -100,6 +103,8 @@ class Exchange:
             strict_legacy=self.settings.strict_legacy_streams,
             limited=self.settings.rate_limits.enabled,
         )
+        self.convert = ConvertDesk(self.index_price)
+        self.downloads = Downloads(venue)
         self.faults = Faults()
         self.stop_requested = False
         self.new_key = new_key

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BATCH_ORDERS_MAX: Final = 5
 BATCH_CANCELS_MAX: Final = 10
 
+_INDICATORS: Final = {"UFR": 0.995, "IFER": 0.99, "GCR": 0.99, "DR": 0.99}
+"""The rules' indicators and the value at which the exchange would lock."""
+
 _VenueCall = Callable[[Venue, Params, int], Any]
 
 
@@ -116,8 +119,60 @@ def _order_limits(exchange: Exchange, _params: Params, _now_ms: int) -> object:
     return exchange.limits.published_orders()
 
 
-def _trading_status(_exchange: Exchange, _params: Params, now_ms: int) -> object:
-    return {"indicators": {}, "updateTime": now_ms}
+def _trading_status(exchange: Exchange, params: Params, now_ms: int) -> object:
+    """Answer the quantitative rules' indicators: nobody is ever locked here."""
+    if params.has("symbol"):
+        symbols = [exchange.known_symbol(params.needed("symbol"))]
+    else:
+        symbols = list(exchange.market.symbols)
+    return {
+        "indicators": {symbol: [_indicator(name) for name in _INDICATORS] for symbol in symbols},
+        "updateTime": now_ms,
+    }
+
+
+def _indicator(name: str) -> dict[str, object]:
+    return {
+        "isLocked": False,
+        "plannedRecoverTime": 0,
+        "indicator": name,
+        "value": 0,
+        "triggerValue": _INDICATORS[name],
+    }
+
+
+def _portfolio_margin(exchange: Exchange, params: Params, now_ms: int) -> object:
+    """Answer what a portfolio margin account could withdraw: this is an ordinary one."""
+    asset = params.needed("asset").upper()
+    free = exchange.venue.balance(params, now_ms)[0]["maxWithdrawAmount"]
+    return {
+        "maxWithdrawAmountUSD": free,
+        "asset": asset,
+        "maxWithdrawAmount": free if asset == "USDT" else "0",
+    }
+
+
+def _download(kind: str, *, status: bool) -> Handler:
+    """Ask for a file of `kind`, or for its status."""
+    if status:
+        return lambda exchange, params, _now_ms: exchange.downloads.status(kind, params)
+    return lambda exchange, params, now_ms: exchange.downloads.ask(kind, params, now_ms)
+
+
+def _convert_pairs(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    return exchange.convert.pairs(params)
+
+
+def _convert_quote(exchange: Exchange, params: Params, now_ms: int) -> object:
+    return exchange.convert.quote(params, now_ms)
+
+
+def _convert_accept(exchange: Exchange, params: Params, now_ms: int) -> object:
+    return exchange.convert.accept(params, now_ms)
+
+
+def _convert_status(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    return exchange.convert.status(params)
 
 
 def _create_listen_key(exchange: Exchange, _params: Params, now_ms: int) -> object:
@@ -209,7 +264,26 @@ ACCOUNT_ROUTES: Final = (
     _signed("GET", "/fapi/v1/commissionRate", _venue(Venue.commission_rate), weight=20),
     _signed("GET", "/fapi/v1/income", _venue(Venue.income), weight=30),
     _signed("GET", "/fapi/v1/apiTradingStatus", _trading_status, weight=by_symbol(1, 10)),
+    _signed("GET", "/fapi/v1/pmAccountInfo", _portfolio_margin, weight=5),
     _signed("POST", "/fapi/v1/stock/contract", _stock_contract, weight=50),
+    *(
+        row
+        for kind in ("order", "trade", "income")
+        for row in (
+            _signed("GET", f"/fapi/v1/{kind}/asyn", _download(kind, status=False), weight=1_000),
+            _signed("GET", f"/fapi/v1/{kind}/asyn/id", _download(kind, status=True), weight=10),
+        )
+    ),
+    Route(
+        method="GET",
+        path="/fapi/v1/convert/exchangeInfo",
+        security=Security.OPEN,
+        handler=_convert_pairs,
+        weight=20,
+    ),
+    _signed("POST", "/fapi/v1/convert/getQuote", _convert_quote, weight=50),
+    _signed("POST", "/fapi/v1/convert/acceptQuote", _convert_accept, weight=200),
+    _signed("GET", "/fapi/v1/convert/orderStatus", _convert_status, weight=50),
     _signed("GET", "/sapi/v1/account/apiRestrictions", _key_rights),
 )
 
