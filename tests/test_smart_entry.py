@@ -18,7 +18,14 @@ from trader_cli.domain.account_events import OrderUpdated
 from trader_cli.domain.order import LimitRequest, Order
 from trader_cli.domain.rules import EntryPolicy, Fallback
 from trader_cli.domain.terms import ExecutionType, Side, TimeInForce
-from trader_cli.errors import Halted, NotSent, OutcomeUnknown, Rejected, UsageError
+from trader_cli.errors import (
+    Halted,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    UsageError,
+)
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.trading.chase import EntryResult, WorkEnd
 
@@ -71,18 +78,18 @@ async def test_it_rests_post_only_at_the_touch_and_fills_as_maker(floor: Floor) 
 
 
 @pytest.mark.parametrize(
-    ("bid", "orders"), [("95000.1", 1), ("95000.2", 2)], ids=["one tick", "beyond a tick"]
+    ("bid", "moves"), [("95000.1", 0), ("95000.2", 1)], ids=["one tick", "beyond a tick"]
 )
-async def test_it_follows_the_touch_only_beyond_a_tick(floor: Floor, bid: str, orders: int) -> None:
+async def test_it_follows_the_touch_only_beyond_a_tick(floor: Floor, bid: str, moves: int) -> None:
     moving = at(floor, 1, lambda: floor.venue.set_price(bid))
     crossing = at(floor, 3, lambda: floor.venue.set_price("94999.0"))
 
     result = await enter(floor)
 
     await asyncio.gather(moving, crossing)
-    assert len(limits_sent(floor)) == orders
+    assert len(limits_sent(floor)) == 1
+    assert floor.venue.called("amend_order") == result.amendments == moves
     assert result.filled_quantity == QUANTITY
-    assert len(set(floor.venue.sent_ids())) == orders
 
 
 async def test_a_partial_fill_is_carried_over_when_the_order_moves(floor: Floor) -> None:
@@ -96,18 +103,21 @@ async def test_a_partial_fill_is_carried_over_when_the_order_moves(floor: Floor)
     result = await enter(floor)
 
     await asyncio.gather(moving, crossing)
-    assert limits_sent(floor) == [
-        (TimeInForce.GTX, TOUCH, QUANTITY),
-        (TimeInForce.GTX, Decimal("95001.0"), Decimal("0.001")),
-    ]
+    # One order, moved with its whole quantity: what it has executed stays with it.
+    assert limits_sent(floor) == [(TimeInForce.GTX, TOUCH, QUANTITY)]
+    assert floor.venue.called("amend_order") == 1
+    assert result.maker_share == 1
     assert result.filled_quantity == QUANTITY == floor.venue.quantity()
     assert result.average_price == Decimal("95000.5")
 
 
-async def test_a_fill_that_the_cancel_reveals_is_counted(floor: Floor) -> None:
-    # The fill happens between the look at the order and its cancel.
+@pytest.mark.parametrize("write", ["amend_order", "cancel_order"])
+async def test_a_fill_that_a_write_reveals_is_counted(floor: Floor, write: str) -> None:
+    # The fill happens between the look at the order and the write.
+    floor.venue.fail("amend_order", Rejected("too many amendments", code=-5026))
+
     def fill(method: str) -> None:
-        if method == "cancel_order" and floor.venue.quantity() == 0:
+        if method == write and floor.venue.quantity() == 0:
             floor.venue.fill(floor.venue.sent_ids()[0], Decimal("0.001"))
 
     floor.venue.before = fill
@@ -118,6 +128,97 @@ async def test_a_fill_that_the_cancel_reveals_is_counted(floor: Floor) -> None:
 
     await asyncio.gather(moving, crossing)
     assert result.filled_quantity == QUANTITY == floor.venue.quantity()
+
+
+async def test_past_the_limit_of_amendments_it_is_cancelled_and_posted_anew(floor: Floor) -> None:
+    floor.venue.fail("amend_order", Rejected("exceed maximum modify order limit", code=-5026))
+    moving = at(floor, 1, lambda: floor.venue.set_price("95001.0"))
+    moving_on = at(floor, 2, lambda: floor.venue.set_price("95002.0"))
+    crossing = at(floor, 3, lambda: floor.venue.set_price("94999.0"))
+
+    result = await enter(floor)
+
+    await asyncio.gather(moving, moving_on, crossing)
+    prices = [price for _, price, _ in limits_sent(floor)]
+    assert prices == [TOUCH, Decimal("95001.0"), Decimal("95002.0")]
+    assert floor.venue.called("amend_order") == 1
+    assert result.filled_quantity == QUANTITY == floor.venue.quantity()
+
+
+async def test_an_amendment_that_would_take_is_cancelled_there_and_posted_anew(
+    floor: Floor,
+) -> None:
+    def drop_before(method: str) -> None:
+        # The book turns between the look at it and the amendment.
+        if method == "amend_order" and floor.venue.bid == Decimal("95005.0"):
+            floor.venue.bid, floor.venue.ask = Decimal("95001.0"), Decimal("95001.1")
+
+    floor.venue.before = drop_before
+    moving = at(floor, 1, lambda: floor.venue.set_price("95005.0"))
+    crossing = at(floor, 3, lambda: floor.venue.set_price("94999.0"))
+
+    result = await enter(floor)
+
+    await asyncio.gather(moving, crossing)
+    assert [price for _, price, _ in limits_sent(floor)] == [TOUCH, Decimal("95001.0")]
+    assert result.maker_quantity == QUANTITY == floor.venue.quantity()
+
+
+@pytest.mark.parametrize("executed", [True, False], ids=["executed", "not executed"])
+async def test_an_amendment_whose_answer_is_lost_is_looked_at_not_repeated_blindly(
+    floor: Floor, executed: bool
+) -> None:
+    floor.venue.fail("amend_order", unknown(), executed=executed)
+    moving = at(floor, 1, lambda: floor.venue.set_price("95001.0"))
+    crossing = at(floor, 3, lambda: floor.venue.set_price("94999.0"))
+
+    result = await enter(floor)
+
+    await asyncio.gather(moving, crossing)
+    assert floor.venue.called("amend_order") == (1 if executed else 2)
+    assert result.filled_quantity == QUANTITY == floor.venue.quantity()
+    assert result.average_price == Decimal("95001.0")
+
+
+async def test_the_touch_is_not_followed_with_the_orders_that_exits_may_need(
+    floor: Floor,
+) -> None:
+    moving = at(floor, 1, lambda: floor.venue.set_price("95001.0"))
+    using_up = at(floor, 0.5, lambda: setattr(floor.venue, "orders_allowed", 60))
+
+    result = await enter(floor, fallback=Fallback.NONE)
+
+    await asyncio.gather(moving, using_up)
+    assert floor.venue.called("amend_order") == 0
+    assert result.reason is WorkEnd.DEADLINE
+    assert any("order count" in note for note in result.notes)
+    assert floor.venue.open_orders == []
+
+
+async def test_an_entry_is_not_even_posted_with_the_orders_that_exits_may_need(
+    floor: Floor,
+) -> None:
+    floor.venue.orders_allowed = 60
+
+    with pytest.raises(RateLimited) as refusal:
+        await enter(floor)
+
+    assert refusal.value.code == "order_reserve"
+    assert floor.venue.sent == []
+
+
+async def test_the_result_says_what_the_work_cost(floor: Floor) -> None:
+    moving = at(floor, 1, lambda: floor.venue.set_price("95095.0"))
+    crossing = at(floor, 3, lambda: floor.venue.set_price("94999.0"))
+
+    result = await enter(floor)
+
+    await asyncio.gather(moving, crossing)
+    assert (result.arrival_price, result.first_touch) == (Decimal("95000.05"), TOUCH)
+    assert result.chase_cost_bps(Side.BUY) == 10
+    slippage = result.slippage_bps(Side.BUY)
+    assert slippage is not None
+    assert round(slippage, 2) == Decimal("9.99")
 
 
 async def test_post_only_refusals_are_tried_again_at_the_new_touch(floor: Floor) -> None:

@@ -2,8 +2,10 @@
 
 Knows how to follow a price without paying for it and when to stop trying; must not know stops,
 positions or who decided. Every order goes through the desk: fitted, approved, journaled, sent once.
+One order follows the touch by being amended, so its executed part stays with it; only where the
+exchange no longer amends it is it cancelled and posted anew.
 
-Source: binance-usdm reference §6.2 (GTX and IOC ends), §5.4 (-5022).
+Source: binance-usdm reference §6.2 (GTX and IOC ends), §6.3 (amending), §5.4 (-5022, -5026).
 """
 
 from __future__ import annotations
@@ -27,11 +29,24 @@ from trader_cli.domain.numbers import BPS, ONE, ZERO, to_text
 from trader_cli.domain.order import LimitRequest, Order
 from trader_cli.domain.rules import Fallback
 from trader_cli.domain.terms import PositionSide, Side, TimeInForce
-from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.errors import (
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    RefusedByRisk,
+    Rejected,
+    TraderError,
+    VenueError,
+)
+from trader_cli.trading.amending import amend_limit
+from trader_cli.trading.lookup import NO_SUCH_ORDER, UNKNOWN_ORDER
 from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.ports import Wanted
 
 WOULD_TAKE: Final = -5022
+_ENDED: Final = frozenset({NO_SUCH_ORDER, UNKNOWN_ORDER})
+_AMENDS_NO_MORE: Final = frozenset({-5024, -5025, -5026})
+_AMEND_LATER: Final = frozenset({WOULD_TAKE, -5043})
 _ATTEMPTS_MAX: Final = 40
 _POLL_S: Final = 0.3
 _AFTER_REFUSAL_S: Final = 0.05
@@ -62,6 +77,9 @@ class EntryResult:
         average_price: over everything executed, None if nothing was or it could not be read.
         maker_quantity: how much of `filled_quantity` was executed while resting.
         orders: every order sent, in order, as last seen.
+        arrival_price: middle of the book when the work began, None where nobody looked.
+        first_touch: where the first post-only order would have rested then.
+        amendments: how often an order was moved.
         error: what ended it early although something had been filled before.
         notes: sentences for the operator.
     """
@@ -71,8 +89,24 @@ class EntryResult:
     maker_quantity: Decimal
     orders: tuple[Order, ...]
     reason: WorkEnd
+    arrival_price: Decimal | None = None
+    first_touch: Decimal | None = None
+    amendments: int = 0
     error: TraderError | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def maker_share(self) -> Decimal | None:
+        """Executed while resting, as a fraction of everything executed; None if nothing was."""
+        return self.maker_quantity / self.filled_quantity if self.filled_quantity > 0 else None
+
+    def slippage_bps(self, side: Side) -> Decimal | None:
+        """Return by how many basis points it was worse than the middle on arrival."""
+        return _worse_by_bps(side, self.average_price, self.arrival_price)
+
+    def chase_cost_bps(self, side: Side) -> Decimal | None:
+        """Return by how many basis points it was worse than the first touch."""
+        return _worse_by_bps(side, self.average_price, self.first_touch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +170,10 @@ class _Chase:
         self._end = desk.clock.monotonic() + task.deadline_s
         self._orders: dict[str, Order] = {}
         self._first_touch: Decimal | None = None
+        self._arrival: Decimal | None = None
+        self._amended: set[str] = set()
+        self._amendments = 0
+        self._may_amend = True
         self._notes: list[str] = []
         self._told = False
         self.error: TraderError | None = None
@@ -182,6 +220,9 @@ class _Chase:
             maker_quantity=maker,
             orders=tuple(self._orders.values()),
             reason=reason,
+            arrival_price=self._arrival,
+            first_touch=self._first_touch,
+            amendments=self._amendments,
             error=self.error,
             notes=tuple(self._notes),
         )
@@ -199,12 +240,16 @@ class _Chase:
             return WorkEnd.TOO_SMALL
         if self._first_touch is None:
             self._first_touch = touch
-        run_away = (touch - self._first_touch) * task.side.sign / self._first_touch * BPS
-        if run_away > task.max_chase_bps:
+            self._arrival = (top.bid + top.ask) / 2
+        if self._has_run_away(touch):
             return WorkEnd.CHASED_TOO_FAR
         if self._desk.clock.monotonic() >= self._end:
             return WorkEnd.DEADLINE
         return None
+
+    def _has_run_away(self, touch: Decimal) -> bool:
+        worse = _worse_by_bps(self._task.side, touch, self._first_touch)
+        return worse is not None and worse > self._task.max_chase_bps
 
     def _is_too_small(self, price: Decimal) -> bool:
         quantity = round_quantity_down(self._instrument, self._remaining)
@@ -252,16 +297,20 @@ class _Chase:
         return placed.order
 
     async def _watch(self, order: Order) -> None:
-        """Follow a resting order until it has ended or has to move; it is gone on return."""
+        """Follow a resting order until it has ended; it is gone on return."""
         try:
             while order.status.is_open:
                 order = await self._news(order)
-                if order.status.is_open and await self._must_move(order):
-                    order = await self._desk.cancel_order(order)
-                    self._take(order)
+                if order.status.is_open:
+                    order = await self._next(order)
         except asyncio.CancelledError:
             # The task is being torn down: an entry that nobody watches must not stay behind.
             await self._give_up(order)
+            raise
+        except TraderError:
+            # What forbids moving it (a halt, a limit) forbids leaving it there, too.
+            if order.status.is_open:
+                self._take(await self._desk.cancel_order(order))
             raise
         finally:
             self._desk.forget_news(order.client_order_id)
@@ -281,16 +330,78 @@ class _Chase:
             return self._orders[latest.client_order_id]
         return order
 
-    async def _must_move(self, order: Order) -> bool:
-        """Return True if the order has to be taken back: unwanted, late, or left by the touch."""
+    async def _next(self, order: Order) -> Order:
+        """Leave the order, move it to the touch, or take it back; return its newest state."""
         if not self._task.is_wanted or self._desk.clock.monotonic() >= self._end:
-            return True
+            return await self._take_back(order)
         try:
             top = await self._desk.book(self._task.symbol)
         except VenueError:
-            return False
-        left_by = (top.touch(order.side) - order.price) * order.side.sign
-        return left_by > self._instrument.tick_size
+            return order
+        touch = top.touch(order.side)
+        if (touch - order.price) * order.side.sign <= self._instrument.tick_size:
+            return order
+        if not self._may_amend or order.time_in_force is not TimeInForce.GTX:
+            return await self._take_back(order)
+        if self._has_run_away(touch):
+            return await self._take_back(order)
+        if not self._is_exit and not self._desk.may_send_entries:
+            self._note("the order count is nearly used up: the touch was not followed")
+            return order
+        return await self._follow(order, touch)
+
+    async def _take_back(self, order: Order) -> Order:
+        gone = await self._desk.cancel_order(order)
+        self._take(gone)
+        return gone
+
+    async def _follow(self, order: Order, touch: Decimal) -> Order:
+        """Amend the order to the touch; where that cannot be known it is looked at again."""
+        task = self._task
+        self._amended.add(order.client_order_id)
+        try:
+            amended = await amend_limit(
+                self._desk,
+                order,
+                price=touch,
+                stop_price=task.stop_price,
+                still_wanted=lambda: task.is_wanted,
+                within_s=0.0,
+            )
+        except Rejected as error:
+            return await self._after_refusal(order, error)
+        except OutcomeUnknown:
+            # If it arrives late it moves the order to where the touch was: the next look tells.
+            return order
+        except RefusedByRisk:
+            if task.is_wanted:
+                raise
+            return order  # no longer wanted: the next look takes it back
+        except (NotSent, RateLimited) as error:
+            self._note(f"the touch was not followed: {error.message}")
+            return order
+        self._amendments += 1
+        assert isinstance(amended.order, Order), "a limit order stays one"
+        self._take(amended.order)
+        return amended.order
+
+    async def _after_refusal(self, order: Order, error: Rejected) -> Order:
+        if error.code in _AMENDS_NO_MORE:
+            self._may_amend = False
+            return await self._take_back(order)
+        if error.code not in _ENDED | _AMEND_LATER:
+            raise error
+        await self._desk.clock.sleep(_AFTER_REFUSAL_S)
+        try:
+            fresh = await self._desk.refresh(order)
+        except VenueError:
+            return order
+        self._take(fresh)
+        return fresh
+
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.append(text)
 
     async def _give_up(self, order: Order) -> None:
         cancel = asyncio.ensure_future(self._desk.cancel_order(order))
@@ -334,7 +445,8 @@ class _Chase:
         cost = ZERO
         for order in [row for row in self._orders.values() if row.filled_quantity > 0]:
             price = order.average_price
-            if price is None and order.time_in_force is TimeInForce.GTX:
+            moved = order.client_order_id in self._amended
+            if price is None and order.time_in_force is TimeInForce.GTX and not moved:
                 price = order.price  # a maker is executed at its own price
             if price is None:
                 price = await self._read_average(order)
@@ -349,3 +461,10 @@ class _Chase:
         except VenueError:
             return None
         return fresh.average_price
+
+
+def _worse_by_bps(side: Side, price: Decimal | None, than: Decimal | None) -> Decimal | None:
+    """Return how much worse for `side` a price is than another, in basis points."""
+    if price is None or than is None:
+        return None
+    return (price - than) * side.sign / than * BPS

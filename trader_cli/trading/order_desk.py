@@ -22,6 +22,7 @@ from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import (
     AlgoOrder,
+    LimitRequest,
     Order,
     OrderRequest,
     only_reduces,
@@ -57,6 +58,10 @@ from trader_cli.trading.risk_view import RiskViewReader
 
 EXIT_JOURNAL_MS: Final = 50
 ENTRY_JOURNAL_MS: Final = 1_000
+ORDERS_KEPT_FOR_EXITS: Final = 60
+"""Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""
+
+_ORDER_WINDOW_MS: Final = 10_000
 _RETRIES_MAX: Final = 3
 _RETRY_PAUSE_S: Final = 0.2
 _RATE_WAIT_S_MAX: Final = 5.0
@@ -202,6 +207,43 @@ class OrderDesk(OrderTracker):
             raise _no_longer_wanted(request)
         return replace(verdict, notes=(*fitted.notes, *verdict.notes))
 
+    async def approve_change(
+        self,
+        request: LimitRequest,
+        view_of: Callable[[RiskView], RiskView],
+        stop_price: Decimal | None,
+        still_wanted: Wanted,
+    ) -> None:
+        """Let latch, risk and order budget judge what an amended order would be.
+
+        `view_of` takes the order's present share out of the view.
+
+        Raises:
+            Halted, RefusedByRisk, RateLimited: it may not be; nothing was sent.
+        """
+        if not only_reduces(request):
+            view = view_of(await self._views(request.symbol))
+            self._verdict(request, view, stop_price)
+            self._refuse_while_unknown(request.symbol)
+            self._refuse_beyond_order_budget()
+        if not still_wanted():
+            raise _no_longer_wanted(request)
+
+    async def send_amendment(self, order: Order, *, price: Decimal, quantity: Decimal) -> Order:
+        """Amend once and keep what the exchange says; an entry is not amended while halted.
+
+        Raises:
+            Halted: nothing was sent. VenueError: as the exchange's answer.
+        """
+        if not only_reduces(order):
+            self._refuse_while_halted(order.symbol)
+        amended = await self.client.amend_order(
+            order.symbol, order.side, order.order_id, quantity=quantity, price=price
+        )
+        self._keep(amended)
+        self._note_order(amended)
+        return amended
+
     def _verdict(
         self, request: OrderRequest, view: RiskView | None, stop_price: Decimal | None
     ) -> Approved:
@@ -234,6 +276,24 @@ class OrderDesk(OrderTracker):
                 code="halted",
                 advice="look at `trader risk status`, then `trader risk resume --reason`",
             )
+
+    @property
+    def may_send_entries(self) -> bool:
+        """True while the account's order count leaves room beyond what exits may need."""
+        return self.client.orders_left() > ORDERS_KEPT_FOR_EXITS
+
+    def _refuse_beyond_order_budget(self) -> None:
+        if self.may_send_entries:
+            return
+        now_ms = self.clock.now_ms()
+        raise RateLimited(
+            f"not sent: the last {ORDERS_KEPT_FOR_EXITS} orders of this time window are kept for "
+            "exits and kill",
+            retry_at_ms=now_ms + _ORDER_WINDOW_MS - self.client.venue_now_ms() % _ORDER_WINDOW_MS,
+            banned=False,
+            code="order_reserve",
+            advice="Try again in some seconds.",
+        )
 
     def _journal_intent(self, sending: _Attempt, *, source: str, leg: Leg, attempt: int) -> None:
         request = sending.request
@@ -280,8 +340,9 @@ class OrderDesk(OrderTracker):
         for retry in range(_RETRIES_MAX + 1):
             if retry > 0:
                 await self._recheck(request, sending.stop_price, still_wanted)
-            # Nothing may stand between this look at the latch and the send.
             if not only_reduces(request):
+                self._refuse_beyond_order_budget()
+                # Nothing may stand between this look at the latch and the send.
                 self._refuse_while_halted(request.symbol)
             try:
                 return await self.client.send(request)

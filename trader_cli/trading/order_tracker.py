@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from trader_cli.clock import Clock
@@ -66,7 +67,11 @@ class Resolution:
 
 
 class OrderTracker:
-    """Resolve, observe, refresh and cancel single orders; `OrderDesk` adds the sending."""
+    """Resolve, observe, refresh and cancel single orders; `OrderDesk` adds the sending.
+
+    Attributes:
+        absence_ms: after so long a request that nobody has seen can no longer arrive.
+    """
 
     def __init__(
         self, client: Venue, *, journal: IntentJournal, clock: Clock, recv_window_ms: int
@@ -74,7 +79,7 @@ class OrderTracker:
         self.client = client
         self.journal = journal
         self.clock = clock
-        self._absence_ms = recv_window_ms + ABSENCE_MARGIN_MS
+        self.absence_ms = recv_window_ms + ABSENCE_MARGIN_MS
         self._latest: dict[str, Order | AlgoOrder] = {}
         self._news: dict[str, asyncio.Event] = {}
 
@@ -134,7 +139,7 @@ class OrderTracker:
         )
         end = self.clock.monotonic() + within_s
         offset_ms = self.client.venue_now_ms() - self.clock.now_ms()
-        proof_from_ms = since_ms + offset_ms + self._absence_ms
+        proof_from_ms = since_ms + offset_ms + self.absence_ms
         find = find_conditional if isinstance(request, ConditionalRequest) else find_regular
         pause_s = _ASK_PAUSE_S
         while True:
@@ -333,6 +338,11 @@ def _is_newer(order: Order, known: Order) -> bool:
     if order.status.is_open != known.status.is_open:
         return known.status.is_open
     return True
+
+
+def is_as_amended(order: Order, price: Decimal, quantity: Decimal) -> bool:
+    """Return True if the order shows an amendment to this price and whole quantity."""
+    return (order.price, order.quantity) == (price, quantity)
 
 
 def order_details(order: Order | AlgoOrder) -> dict[str, object]:

@@ -1,0 +1,245 @@
+"""Change a resting order: a limit order in place, a conditional one by a new one before the old.
+
+Knows what each refusal of an amendment means and how a lost answer is settled; must not know who
+wants the change. An amended entry passes latch and risk as a new one would, valued without its own
+present share.
+
+Source: binance-usdm reference §6.3 (PUT), §5.4 (-5024 to -5029), §7.1 (no amendment there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+from trader_cli.domain.client_id import Leg
+from trader_cli.domain.numbers import to_text
+from trader_cli.domain.order import (
+    AlgoOrder,
+    ConditionalRequest,
+    LimitRequest,
+    Order,
+    only_reduces,
+)
+from trader_cli.domain.terms import Direction, OrderType, Side
+from trader_cli.errors import (
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    UsageError,
+    VenueError,
+)
+from trader_cli.trading.brackets import ExitSpot, Resting, rest_exit
+from trader_cli.trading.fitting import fit
+from trader_cli.trading.order_desk import OrderDesk, always
+from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended
+from trader_cli.trading.ports import Wanted
+from trader_cli.trading.risk_terms import RestingEntry, RiskView
+
+NO_NEED: Final = -5027
+_PENDING: Final = -5043
+_ASK_PAUSE_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amended:
+    """What became of an amendment.
+
+    Attributes:
+        before: the order as it rested.
+        order: as it rests now, or how it ended (a post-only order that would take is cancelled).
+        notes: what was rounded, for the operator.
+    """
+
+    before: Order | AlgoOrder
+    order: Order | AlgoOrder
+    notes: tuple[str, ...] = ()
+
+
+async def amend_limit(
+    desk: OrderDesk,
+    order: Order,
+    *,
+    price: Decimal | None = None,
+    quantity: Decimal | None = None,
+    stop_price: Decimal | None = None,
+    still_wanted: Wanted = always,
+    within_s: float = RESOLVE_S,
+) -> Amended:
+    """Give a resting limit order another price or whole quantity; None keeps what it has.
+
+    Asking for what is so already is success.
+
+    Raises:
+        UsageError: not a limit order, or a filter refuses it.
+        Halted, RefusedByRisk: our own rules; the order rests as before.
+        Rejected, NotSent, RateLimited: proven not amended.
+        OutcomeUnknown: not known whether it was amended, within `within_s` seconds of asking.
+    """
+    if order.type is not OrderType.LIMIT:
+        raise UsageError(f"{order.type} orders cannot be amended, only LIMIT", code="not_a_limit")
+    wanted = _request(order, price or order.price, quantity or order.quantity)
+    instrument = await desk.instrument(order.symbol)
+    fitted = fit(wanted, instrument)
+    request = fitted.request
+    assert isinstance(request, LimitRequest), "fitting keeps the kind"
+    if request.quantity <= order.filled_quantity:
+        raise UsageError(
+            f"{to_text(order.filled_quantity)} of the order are executed already",
+            code="executed_already",
+            advice="cancel it to keep what is executed and no more",
+        )
+    left = replace(request, quantity=request.quantity - order.filled_quantity)
+    await desk.approve_change(left, lambda view: _without(view, order), stop_price, still_wanted)
+    try:
+        amended = await desk.send_amendment(order, price=request.price, quantity=request.quantity)
+    except Rejected as error:
+        if error.code != NO_NEED:
+            raise
+        amended = await desk.refresh(order)
+    except OutcomeUnknown as error:
+        amended = await _settle(desk, order, request, error, within_s)
+    return Amended(before=order, order=amended, notes=fitted.notes)
+
+
+async def amend_conditional(
+    desk: OrderDesk,
+    order: AlgoOrder,
+    *,
+    source: str,
+    price: Decimal | None = None,
+    quantity: Decimal | None = None,
+    within_s: float = RESOLVE_S,
+) -> Amended:
+    """Put a changed copy of a conditional order in its place, the new one before the old goes.
+
+    `price` is the trigger, of a trailing stop the price from which it trails.
+
+    Raises:
+        UsageError: it cannot have that, or a filter refuses it.
+        VenueError: the new one does not rest (the old one does), or the old one may rest beside it.
+    """
+    if order.close_position:
+        return await _amend_whole_exit(desk, order, price, quantity, source, within_s)
+    request = _copy(order, price, quantity)
+    placed = await desk.place(request, source=source, leg=leg_of_type(order.type))
+    assert isinstance(placed.order, AlgoOrder | Order), "what a conditional request becomes"
+    await desk.cancel_algo(order)
+    return Amended(before=order, order=placed.order, notes=placed.notes)
+
+
+async def _amend_whole_exit(
+    desk: OrderDesk,
+    order: AlgoOrder,
+    price: Decimal | None,
+    quantity: Decimal | None,
+    source: str,
+    within_s: float,
+) -> Amended:
+    if quantity is not None or price is None:
+        raise UsageError(
+            "this order closes the whole position and has no quantity of its own",
+            code="closes_position",
+            advice="give --price",
+        )
+    direction = Direction.LONG if order.side is Side.SELL else Direction.SHORT
+    spot = ExitSpot(
+        symbol=order.symbol,
+        direction=direction,
+        position_side=order.position_side,
+        leg=leg_of_type(order.type),
+    )
+    outcome = await rest_exit(desk, spot, price, source=source, within_s=within_s)
+    if not isinstance(outcome, Resting):
+        raise Rejected(outcome.message, code=-2021, advice="The order rests as it did before.")
+    return Amended(before=order, order=outcome.order, notes=outcome.notes)
+
+
+def leg_of_type(order_type: OrderType) -> Leg:
+    """Return what a conditional order of this type is for."""
+    return {
+        OrderType.TRAILING_STOP_MARKET: Leg.TRAILING,
+        OrderType.TAKE_PROFIT: Leg.TAKE_PROFIT,
+        OrderType.TAKE_PROFIT_MARKET: Leg.TAKE_PROFIT,
+    }.get(order_type, Leg.STOP)
+
+
+async def _settle(
+    desk: OrderDesk, order: Order, request: LimitRequest, error: OutcomeUnknown, within_s: float
+) -> Order:
+    """Ask until the order shows the change, has ended, or the change can no longer arrive."""
+    end_s = desk.clock.monotonic() + within_s
+    too_late_ms = desk.client.venue_now_ms() + desk.absence_ms
+    while True:
+        asked_ms = desk.client.venue_now_ms()
+        try:
+            fresh = await desk.refresh(order)
+        except VenueError:
+            fresh = None  # a read that failed proves nothing
+        if fresh is not None:
+            changed = is_as_amended(fresh, request.price, request.quantity)
+            if changed or not fresh.status.is_open:
+                return fresh
+            if asked_ms > too_late_ms:
+                raise NotSent(
+                    f"{order.client_order_id} was not amended: {error.message}", code=error.code
+                ) from error
+        if desk.clock.monotonic() >= end_s:
+            raise OutcomeUnknown(
+                f"whether {order.client_order_id} on {order.symbol} was amended is unknown",
+                code=error.code,
+                advice=f"look at `trader order show {order.order_id} --symbol {order.symbol}`",
+            ) from error
+        await desk.clock.sleep(_ASK_PAUSE_S)
+
+
+def _request(order: Order, price: Decimal, quantity: Decimal) -> LimitRequest:
+    return LimitRequest(
+        symbol=order.symbol,
+        side=order.side,
+        quantity=quantity,
+        price=price,
+        client_order_id=order.client_order_id,
+        time_in_force=order.time_in_force,
+        reduce_only=order.reduce_only,
+        position_side=order.position_side,
+    )
+
+
+def _copy(order: AlgoOrder, price: Decimal | None, quantity: Decimal | None) -> ConditionalRequest:
+    trailing = order.type is OrderType.TRAILING_STOP_MARKET
+    trigger, activate = order.trigger_price, order.activate_price
+    return ConditionalRequest(
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        client_order_id="",
+        quantity=quantity or order.quantity,
+        trigger_price=None if trailing else price or trigger,
+        price=None if not order.price else order.price,
+        activate_price=(price or activate or None) if trailing else None,
+        callback_rate=order.callback_rate if trailing else None,
+        working_type=order.working_type,
+        reduce_only=order.reduce_only,
+        position_side=order.position_side,
+        time_in_force=order.time_in_force,
+    )
+
+
+def _without(view: RiskView, order: Order) -> RiskView:
+    """Return the view without the order's present share: it is what is being changed."""
+    if only_reduces(order):
+        return view
+    return replace(view, resting=tuple(_all_but_one(view.resting, order)))
+
+
+def _all_but_one(entries: Sequence[RestingEntry], order: Order) -> list[RestingEntry]:
+    key = (order.symbol, order.side, order.position_side, order.price)
+    rest = list(entries)
+    for row in entries:
+        if (row.symbol, row.side, row.position_side, row.price) == key:
+            rest.remove(row)
+            break
+    return rest
