@@ -66,6 +66,7 @@ class Network:
         if not self.streams_up:
             raise ConnectFailed("refused by the test")
         socket = await memory_streams(self.paper)(url)
+        assert isinstance(socket, MemoryWebSocket)
         self.sockets.append((url, socket))
         return socket
 
@@ -238,7 +239,7 @@ class Rig:
         await self.until(self.open_orders, within_s=8)
         return self.open_orders()
 
-    async def enter(self, advisor: str = "wolf") -> None:
+    async def enter(self) -> None:
         """Let the entry that is due rest, fill and be protected."""
         await self.fill_resting()
         await self.until(lambda: self.reports("protected"), within_s=8)
