@@ -1,0 +1,233 @@
+"""Run third-party clients against a paper exchange, each in a virtual environment of its own.
+
+Knows where the clients come from and how they are installed, started and counted; what a client
+does is in its `check_*.py`, which runs inside the client's environment and sees nothing of this
+project but a URL and a key. Standard library only: whoever has `trader` can run it.
+
+    tests/conformance/run.sh [--more] [--keep FOLDER] [CLIENT ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+SEED: Final = 20_261_123
+_RUNNER: Final = ("pytest==9.2.0", "pytest-asyncio==1.5.0")
+_INSTALL_WITHIN_S: Final = 240.0
+_PROGRAM_WITHIN_S: Final = 240.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A program nobody here wrote.
+
+    Attributes:
+        requirements: exact versions, so that a failure is this project's change and not theirs.
+        programs: its `check_*.py` files, run in one go against one exchange.
+        more: left out unless asked for.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    programs: tuple[str, ...]
+    more: bool = False
+
+
+CLIENTS: Final = (
+    Client(
+        name="ccxt",
+        requirements=("ccxt==4.5.90",),
+        programs=("check_ccxt_rest.py", "check_ccxt_streams.py"),
+    ),
+    Client(
+        name="binance-sdk",
+        requirements=("binance-sdk-derivatives-trading-usds-futures==18.0.1",),
+        programs=("check_sdk_rest.py", "check_sdk_streams.py", "check_sdk_ws_api.py"),
+    ),
+    Client(
+        name="python-binance",
+        requirements=("python-binance==1.0.37",),
+        programs=("check_python_binance.py", "check_python_binance_streams.py"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one client showed: (area, outcome) → how many."""
+
+    client: str
+    counts: Counter[tuple[str, str]]
+    trouble: str = ""
+
+    def count(self, outcome: str) -> int:
+        return sum(n for (_, found), n in self.counts.items() if found == outcome)
+
+    @property
+    def failed(self) -> int:
+        """Failures; a client that could not run at all is one."""
+        return self.count("failed") + (1 if self.trouble else 0)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the clients asked for; 0 if all of them pass everything."""
+    wishes = _parser().parse_args(words)
+    known = {client.name for client in CLIENTS}
+    unknown = sorted(set(wishes.clients) - known)
+    if unknown:
+        sys.stderr.write(f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}\n")
+        return 2
+    trader = _find_trader()
+    if trader is None:
+        sys.stderr.write("`trader` is not installed beside this Python nor on PATH\n")
+        return 2
+    chosen = [c for c in CLIENTS if c.name in wishes.clients] or [
+        c for c in CLIENTS if wishes.more or not c.more
+    ]
+    folder = wishes.keep or Path(tempfile.mkdtemp(prefix="conformance-"))
+    outcomes = []
+    try:
+        for client in chosen:
+            started = time.monotonic()
+            outcome = _try(client, folder.resolve() / client.name, trader)
+            outcomes.append(outcome)
+            _tell(outcome, time.monotonic() - started)
+    finally:
+        if wishes.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _try(client: Client, folder: Path, trader: str) -> Outcome:
+    """Install, start, run, stop."""
+    python = folder / "venv" / "bin" / "python"
+    trouble = _install(client, folder / "venv", python)
+    if trouble:
+        return Outcome(client=client.name, counts=Counter(), trouble=trouble)
+    home = folder / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    # Rate limits stay as they are at the real exchange: they are part of what is shown.
+    (home / "config.toml").write_text(f"[paper]\nseed = {SEED}\n")
+    try:
+        endpoint = _paper(trader, home, "start")
+        return _run(client, folder, python, endpoint)
+    except (subprocess.SubprocessError, OSError, ValueError) as error:
+        return Outcome(client=client.name, counts=Counter(), trouble=str(error))
+    finally:
+        _paper(trader, home, "stop")
+
+
+def _install(client: Client, venv: Path, python: Path) -> str:
+    """Return what went wrong, "" if nothing did; an environment that is there is kept."""
+    if python.exists():
+        return ""
+    commands = (
+        [sys.executable, "-m", "venv", str(venv)],
+        [
+            *(str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"),
+            *(*client.requirements, *_RUNNER),
+        ],
+    )
+    for command in commands:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_INSTALL_WITHIN_S, check=False
+        )
+        if done.returncode != 0:
+            shutil.rmtree(venv, ignore_errors=True)
+            return f"{' '.join(command)}\n{done.stderr}"
+    return ""
+
+
+def _run(client: Client, folder: Path, python: Path, endpoint: dict[str, Any]) -> Outcome:
+    result = folder / "result.json"
+    result.unlink(missing_ok=True)
+    done = subprocess.run(
+        [
+            *(str(python), "-m", "pytest", "-c", str(HERE / "pytest.ini")),
+            *(str(HERE / program) for program in client.programs),
+        ],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CONFORMANCE_RESULT": str(result),
+            **{f"PAPER_{name.upper()}": str(value) for name, value in endpoint.items()},
+        },
+        capture_output=True,
+        text=True,
+        timeout=_PROGRAM_WITHIN_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout + done.stderr)
+    if not result.exists():
+        return Outcome(client=client.name, counts=Counter(), trouble="it did not run to its end")
+    counts = Counter({(area, what): n for area, what, n in json.loads(result.read_text())})
+    trouble = "" if done.returncode in (0, 1) and counts else "nothing was shown"
+    return Outcome(client=client.name, counts=counts, trouble=trouble)
+
+
+def _paper(trader: str, home: Path, word: str) -> dict[str, Any]:
+    """Run `trader paper WORD` in a home of its own and return its data."""
+    done = subprocess.run(
+        [trader, "paper", word, "--json", "--quiet"],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "TRADER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ValueError(f"trader paper {word}: {done.stdout}{done.stderr}")
+    wanted = ("rest_url", "stream_url", "api_key", "api_secret")
+    data = json.loads(done.stdout)["data"]
+    return {name: data[name] for name in wanted if name in data}
+
+
+def _find_trader() -> str | None:
+    beside = Path(sys.executable).parent / "trader"
+    return str(beside) if beside.exists() else shutil.which("trader")
+
+
+def _tell(outcome: Outcome, seconds: float) -> None:
+    areas = list(dict.fromkeys(area for area, _ in outcome.counts))
+    for area in areas:
+        passed, failed = (outcome.counts[area, what] for what in ("passed", "failed"))
+        sys.stdout.write(f"  {area:<24} {passed:>3} passed, {failed} failed\n")
+    if outcome.trouble:
+        sys.stdout.write(f"  {outcome.trouble}\n")
+    sys.stdout.write(
+        f"{outcome.client}: {outcome.count('passed')} passed, {outcome.failed} failed"
+        f" ({seconds:.0f} s)\n"
+    )
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests/conformance/run.sh", description=__doc__)
+    parser.add_argument("clients", nargs="*", metavar="CLIENT", help="default: all but the rare")
+    parser.add_argument("--more", action="store_true", help="rarer clients too")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep environments there and use them again"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
