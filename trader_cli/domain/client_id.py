@@ -40,3 +40,11 @@ def client_order_id(source: str, leg: Leg, attempt: int) -> str:
 def is_own(client_order_id: str) -> bool:
     """Return True if the id is one of ours."""
     return client_order_id.startswith(PREFIX)
+
+
+def belong_together(one: str, other: str) -> bool:
+    """Return True if both ids are ours and of one decision or command, e.g. an entry and its stop.
+
+    It holds without any journal: whoever decided is part of the id.
+    """
+    return is_own(one) and one.rpartition("-")[0] == other.rpartition("-")[0]
