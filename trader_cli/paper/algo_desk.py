@@ -34,6 +34,7 @@ class AlgoDesk:
     def __init__(self, core: Core, orders: OrderDesk, settlement: Settlement) -> None:
         self._core = core
         self._orders = orders
+        self._stuck: list[tuple[int, AlgoRecord]] = []
         if core.settings.close_position_expires:
             settlement.on_flat = self.expire_closing
 
@@ -79,7 +80,7 @@ class AlgoDesk:
 
     def _check(self, of: SymbolAccount, wish: AlgoWish) -> None:
         core, instrument = self._core, of.contract.instrument
-        if not instrument.is_trading:
+        if not instrument.is_trading or core.only_cancels(wish.symbol):
             raise VenueRefusal(-4141)
         if wish.client_id is not None and (
             wish.client_id in core.algo_client_ids
@@ -105,6 +106,13 @@ class AlgoDesk:
     def cancel(self, algo: AlgoRecord, now_ms: int) -> None:
         """End an untriggered conditional order at its owner's wish."""
         self._end(algo, AlgoStatus.CANCELED, now_ms)
+
+    def lose(self, algo: AlgoRecord, now_ms: int) -> None:
+        """End an untriggered conditional order and tell nobody."""
+        self._forget(algo)
+        algo.status = AlgoStatus.CANCELED
+        algo.updated_ms = now_ms
+        self._core.changes.algos[algo.algo_id] = algo
 
     def expire_closing(self, of: SymbolAccount, side: PositionSide, now_ms: int) -> None:
         """End the closePosition orders of a position that is gone."""
@@ -147,6 +155,23 @@ class AlgoDesk:
         algo.status = AlgoStatus.TRIGGERING
         algo.triggered_ms = now_ms
         self._announce(algo, now_ms)
+        stuck_until_ms = self._core.disturbance.stuck_until_ms(algo.symbol, now_ms)
+        if stuck_until_ms is not None:
+            self._stuck.append((stuck_until_ms, algo))
+            return
+        self._execute(of, algo, now_ms)
+
+    def release(self, now_ms: int) -> None:
+        """Let go on what stuck in TRIGGERING until now."""
+        if not self._stuck:
+            return
+        free = [algo for until_ms, algo in self._stuck if until_ms <= now_ms]
+        self._stuck = [row for row in self._stuck if row[0] > now_ms]
+        for algo in free:
+            self._execute(self._core.account.symbols[algo.symbol], algo, now_ms)
+
+    def _execute(self, of: SymbolAccount, algo: AlgoRecord, now_ms: int) -> None:
+        """Send the regular order of a conditional one that fired."""
         closable = of.quantity_to_close(algo.position_side, algo.side)
         if algo.close_position and closable == 0:
             algo.status = AlgoStatus.EXPIRED

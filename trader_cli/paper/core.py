@@ -14,6 +14,7 @@ from typing import Final, ParamSpec
 
 from trader_cli.paper import events
 from trader_cli.paper.account import Account, SymbolAccount
+from trader_cli.paper.disturbance import Disturbance, Undisturbed
 from trader_cli.paper.events import UserEvent
 from trader_cli.paper.instruments import Contract
 from trader_cli.paper.ledger import PositionRecord
@@ -66,6 +67,7 @@ class Core:
         algo_client_ids: the same by client algo id.
         triggered: conditional orders whose regular order is open, by that order's id.
         deadlines: heap of (time, symbol) at which something of a symbol may end.
+        disturbance: what may be out of order.
         heard: False while nobody listens; events are not even rendered then.
         outbox: user-data events not yet fetched.
     """
@@ -82,6 +84,7 @@ class Core:
         self._state = state
         self.settings = settings
         self.heard = True
+        self.disturbance: Disturbance = Undisturbed()
         self.outbox: list[UserEvent] = []
         self.changes = Changes()
         self._ids = dict(_FIRST_IDS)
@@ -115,6 +118,10 @@ class Core:
         """The memory, up to date."""
         self.commit()
         return self._state
+
+    def only_cancels(self, symbol: str) -> bool:
+        """Return True while the symbol takes no new orders."""
+        return self.disturbance.only_cancels(symbol, self.market.now_ms)
 
     def emit(self, event: UserEvent) -> None:
         """Add an event whether anybody hears it or not."""

@@ -15,7 +15,8 @@ from typing import Final
 from trader_cli.paper.auth import KeyPair, KeyRing, Security, authorise
 from trader_cli.paper.convert import ConvertDesk
 from trader_cli.paper.downloads import Downloads
-from trader_cli.paper.faults import Faults
+from trader_cli.paper.fault_acts import perform
+from trader_cli.paper.faults import Armed, Faults
 from trader_cli.paper.instruments import CONTRACTS, Contract
 from trader_cli.paper.limits import RateLimits, RateLimitSettings, RateRefusal
 from trader_cli.paper.market import Market
@@ -106,6 +107,7 @@ class Exchange:
         self.convert = ConvertDesk(self.index_price)
         self.downloads = Downloads(venue)
         self.faults = Faults()
+        venue.suffer(self.faults)
         self.stop_requested = False
         self.new_key = new_key
         self.keys = KeyRing(keys, *restored_keys(venue))
@@ -118,10 +120,12 @@ class Exchange:
         try:
             if route is None:
                 raise VenueRefusal(-5000, request.path, request.method)
-            fault = self.faults.meet(request.method, request.path)
+            fault = self.faults.meet(request.method, request.path, now_ms)
             if fault is not None and not fault.executes:
                 return fault.response
             response = self._answer(route, request, now_ms)
+            for armed in self.faults.acts_after(request.method, request.path, now_ms):
+                self.let_happen(armed, now_ms)
         except RateRefusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after_s)}
             return json_response(refusal.status, error_body(refusal), headers)
@@ -129,6 +133,15 @@ class Exchange:
             headers = self._headers(route, request.peer, now_ms)
             return json_response(error_status(refusal), error_body(refusal), headers)
         return response if fault is None else fault.response
+
+    def let_happen(self, armed: Armed, now_ms: int) -> None:
+        """Let one armed act happen now, and everybody hear of it."""
+        perform(self, armed, now_ms)
+        self._publish(now_ms)
+
+    def told_ms(self, now_ms: int) -> int:
+        """Return the time this exchange believes it is: the caller's, unless its clock is off."""
+        return now_ms + self.faults.skew_ms(now_ms)
 
     def commit(self) -> None:
         """Make everything answered so far durable; to be called before an answer leaves."""
@@ -203,7 +216,11 @@ class Exchange:
             peer=request.peer,
             now_ms=now_ms,
             admit=lambda params: authorise(
-                request, params, security=route.security, keys=self.keys, now_ms=now_ms
+                request,
+                params,
+                security=route.security,
+                keys=self.keys,
+                now_ms=self.told_ms(now_ms),
             ),
         )
         return json_response(_OK, payload, self._headers(route, request.peer, now_ms))
@@ -215,8 +232,11 @@ class Exchange:
         return headers
 
     def _publish(self, now_ms: int) -> None:
-        self.subscriptions.publish_user(self.venue.drain_events(), now_ms)
+        events = self.faults.disturb(self.venue.drain_events(), now_ms)
         ticks = self.venue.drain_market()
+        if self.faults.is_silent(now_ms):
+            return
+        self.subscriptions.publish_user(events, now_ms)
         for name, payload in self._streams.payloads(
             ticks, self.subscriptions.active_streams, now_ms
         ):

@@ -58,7 +58,7 @@ class OrderDesk:
         """
         of = self._core.account.symbols[wish.symbol]
         self.admit(of, wish)
-        parts = self._parts(of, wish)
+        parts = self._shared(of, self._parts(of, wish), now_ms)
         order = self._accept(of, wish, now_ms, algo)
         if algo is not None and on_accept is not None:
             on_accept(algo, order.order_id, now_ms)
@@ -81,7 +81,7 @@ class OrderDesk:
     def admit(self, of: SymbolAccount, wish: OrderWish) -> None:
         """Refuse what the rules, the position or the margin forbid; resolves the wish's blanks."""
         core, instrument = self._core, of.contract.instrument
-        if not instrument.is_trading:
+        if not instrument.is_trading or core.only_cancels(wish.symbol):
             raise VenueRefusal(-4141)
         if wish.price_match != rules.NO_PRICE_MATCH:
             wish.price = self.matched_price(of, wish.side, wish.price_match)
@@ -183,6 +183,19 @@ class OrderDesk:
                 raise VenueRefusal(-5021)
         return parts
 
+    def _shared(self, of: SymbolAccount, parts: list[PriceLevel], now_ms: int) -> list[PriceLevel]:
+        """Return what of the parts fills while only a share of everything does."""
+        if not parts:
+            return parts
+        share = self._core.disturbance.share_filled(of.symbol, now_ms)
+        if share is None:
+            return parts
+        step = of.contract.instrument.quantity_step
+        return [
+            (price, min(quantity, max(step, round_down_to_step(quantity * share, step))))
+            for price, quantity in parts
+        ]
+
     def _worst(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
         if wish.type is OrderType.LIMIT:
             return wish.price
@@ -230,11 +243,8 @@ class OrderDesk:
         order_id = core.next_id("orders")
         order = record_of(wish, order_id, now_ms)
         if algo is not None:
+            # The engine gets an ordinary order: only its client id tells of the trigger.
             order.algo_id = algo.algo_id
-            order.original_type = algo.type
-            order.stop_price = algo.trigger_price
-            order.working_type = algo.working_type
-            order.price_protect = algo.price_protect
             core.triggered[order_id] = algo
         of.orders[order_id] = order
         core.client_ids[order.symbol, order.client_order_id] = order
@@ -248,6 +258,8 @@ class OrderDesk:
         if not order.status.is_open:
             return
         if order.expire_reason == Reason.SELF_TRADE:
+            if order.time_in_force is TimeInForce.IOC:
+                order.expire_reason = Reason.IOC_SELF_TRADE
             self._settlement.end(of, order, OrderStatus.EXPIRED_IN_MATCH, now_ms)
         elif order.type is OrderType.MARKET:
             order.expire_reason = Reason.MARKET_REST
@@ -269,8 +281,9 @@ class OrderDesk:
                 continue
             if order.only_reduces:
                 quantity = min(quantity, of.quantity_to_close(order.position_side, order.side))
-            if quantity > 0:
-                self._settlement.fill(of, order, order.price, quantity, tick.time_ms, maker=True)
+            for price, part in self._shared(of, [(order.price, quantity)], tick.time_ms):
+                if part > 0:
+                    self._settlement.fill(of, order, price, part, tick.time_ms, maker=True)
 
     # -- amending ------------------------------------------------------------------------------
 
@@ -302,6 +315,10 @@ class OrderDesk:
         if quantity <= order.executed:
             self._settlement.cancel(order, now_ms)
             return
+        if order.only_reduces:
+            quantity = self._cut_exit(of, order, quantity)
+            if price == order.price and quantity == order.quantity:
+                raise VenueRefusal(-5027)
         wish = _as_wish(order, price, quantity - order.executed)
         if not order.only_reduces:
             if price * quantity < instrument.notional_min:
@@ -312,7 +329,7 @@ class OrderDesk:
         except VenueRefusal:
             self._settlement.cancel(order, now_ms)
             return
-        self._record_amendment(order, price, quantity, now_ms)
+        self._record_amendment(order, price, quantity, now_ms, modify_id)
         of.book.discard(order)
         order.price, order.quantity, order.updated_ms = price, quantity, now_ms
         core.changes.orders[order.order_id] = order
@@ -322,6 +339,15 @@ class OrderDesk:
             taken[part_price] = taken.get(part_price, ZERO) + part
             self._settlement.fill(of, order, part_price, part, now_ms, maker=False)
         self._settle_rest(of, order, now_ms)
+
+    def _cut_exit(self, of: SymbolAccount, order: OrderRecord, quantity: Decimal) -> Decimal:
+        """Return an exit's new quantity, no more than there is to close; -2022 in hedge mode."""
+        most = order.executed + of.quantity_to_close(order.position_side, order.side)
+        if quantity <= most:
+            return quantity
+        if order.position_side is not PositionSide.BOTH or most == order.executed:
+            raise VenueRefusal(-2022)
+        return most
 
     def _check_amended(self, of: SymbolAccount, order: OrderRecord, wish: OrderWish) -> None:
         """Check margin as if the order were placed anew, without its own present share."""
@@ -335,7 +361,12 @@ class OrderDesk:
             self._core.account.refresh(of)
 
     def _record_amendment(
-        self, order: OrderRecord, price: Decimal, quantity: Decimal, now_ms: int
+        self,
+        order: OrderRecord,
+        price: Decimal,
+        quantity: Decimal,
+        now_ms: int,
+        modify_id: int | None,
     ) -> None:
         order.amendments += 1
         self._core.changes.amendments.append(
@@ -350,6 +381,7 @@ class OrderDesk:
                 quantity_after=quantity,
                 count=order.amendments,
                 time_ms=now_ms,
+                modify_id=modify_id,
             )
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from trader_cli.domain.numbers import to_wire
 from trader_cli.errors import UsageError
 from trader_cli.paper.auth import Security
-from trader_cli.paper.faults import FaultKind
+from trader_cli.paper.faults import ACTS, FaultKind
 from trader_cli.paper.params import Params
 from trader_cli.paper.public_keys import keep_registered, read_public_key, registered
 from trader_cli.paper.refusal import VenueRefusal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _KEY_NAME_MAX: Final = 64
 
+_ACT_DETAILS: Final = ("symbol", "side", "quantity", "price", "position_side")
+
 
 def _status(exchange: Exchange, _params: Params, now_ms: int) -> object:
     return {
@@ -30,6 +32,7 @@ def _status(exchange: Exchange, _params: Params, now_ms: int) -> object:
         "pid": os.getpid(),
         "symbols": list(exchange.market.symbols),
         "rate_limits": exchange.settings.rate_limits.enabled,
+        "faults": exchange.faults.shown(),
         "connections": len(exchange.subscriptions),
         "started_ms": exchange.started_ms,
         "time_ms": now_ms,
@@ -79,23 +82,46 @@ def _stop(exchange: Exchange, _params: Params, now_ms: int) -> object:
     return {"stopping": True, "time_ms": now_ms}
 
 
-def _arm_fault(exchange: Exchange, params: Params, _now_ms: int) -> object:
+def _arm_fault(exchange: Exchange, params: Params, now_ms: int) -> object:
+    """Arm a failure, or let one that happens at a moment happen now where no path is named."""
     word = params.needed("kind")
     if word not in {kind.value for kind in FaultKind}:
         raise VenueRefusal(-1130, "kind")
     kind = FaultKind(word)
-    times = params.integer("times")
-    times = 1 if times is None else times
-    if times < 1:
-        raise VenueRefusal(-1130, "times")
-    method, path = params.text("method") or "*", params.text("path") or "*"
-    exchange.faults.arm(kind, method=method, path=path, times=times)
-    return {"kind": kind, "method": method, "path": path, "times": times}
+    times, seconds, amount = (params.integer(name) for name in ("times", "seconds", "amount"))
+    for name, number in (("times", times), ("seconds", seconds)):
+        if number is not None and number < 1:
+            raise VenueRefusal(-1130, name)
+    probability = params.decimal("probability")
+    if probability is not None and not 0 < probability <= 1:
+        raise VenueRefusal(-1130, "probability")
+    details = {name: params.needed(name) for name in _ACT_DETAILS if params.has(name)}
+    at_once = kind in ACTS and not params.has("path")
+    armed = exchange.faults.arm(
+        kind,
+        method=params.text("method"),
+        path=params.text("path"),
+        times=0 if params.flag("forever") else times,
+        probability=1.0 if probability is None else float(probability),
+        seed=params.integer("seed") or 0,
+        until_ms=None if seconds is None else now_ms + seconds * 1_000,
+        amount=amount,
+        details=details,
+    )
+    if at_once:
+        exchange.faults.clear(armed.number)
+        for _ in range(times or 1):
+            armed.struck += 1
+            exchange.let_happen(armed, now_ms)
+    return {**armed.shown(), "happened": at_once}
 
 
-def _clear_faults(exchange: Exchange, _params: Params, _now_ms: int) -> object:
-    exchange.faults.clear()
-    return {"cleared": True}
+def _list_faults(exchange: Exchange, _params: Params, _now_ms: int) -> object:
+    return {"faults": exchange.faults.shown(), "kinds": [kind.value for kind in FaultKind]}
+
+
+def _clear_faults(exchange: Exchange, params: Params, _now_ms: int) -> object:
+    return {"cleared": exchange.faults.clear(params.integer("number"))}
 
 
 def _register_key(exchange: Exchange, params: Params, _now_ms: int) -> object:
@@ -142,6 +168,7 @@ CONTROL_ROUTES: Final = (
     _row("GET", "/paper/keys", _list_keys),
     _row("POST", "/paper/keys", _register_key),
     _row("DELETE", "/paper/keys", _revoke_key),
+    _row("GET", "/paper/fault", _list_faults),
     _row("POST", "/paper/fault", _arm_fault),
     _row("DELETE", "/paper/fault", _clear_faults),
 )

@@ -47,12 +47,18 @@ def _ping(_exchange: Exchange, _params: Params, _now_ms: int) -> object:
     return {}
 
 
-def _time(_exchange: Exchange, _params: Params, now_ms: int) -> object:
-    return {"serverTime": now_ms}
+def _time(exchange: Exchange, _params: Params, now_ms: int) -> object:
+    return {"serverTime": exchange.told_ms(now_ms)}
 
 
 def _exchange_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
-    return exchange_info(exchange.contracts.values(), exchange.limits.published(), now_ms)
+    info = exchange_info(
+        exchange.contracts.values(), exchange.limits.published(), exchange.told_ms(now_ms)
+    )
+    for row in info["symbols"]:
+        if exchange.faults.only_cancels(row["symbol"], now_ms):
+            row["status"] = "TRADING_CANCEL_ONLY"
+    return info
 
 
 def _depth(exchange: Exchange, params: Params, now_ms: int) -> object:

@@ -29,6 +29,7 @@ STREAMS_MAX: Final = 1_024
 CONNECTION_LIFE_MS: Final = 86_400_000
 _MESSAGES_PER_SECOND: Final = 10
 _CLOSE_NORMAL: Final = 1000
+_CLOSE_GOING_AWAY: Final = 1001
 _CLOSE_POLICY: Final = 1008
 
 
@@ -168,10 +169,10 @@ class Subscriptions:
             if now_ms - connection.opened_ms >= CONNECTION_LIFE_MS:
                 connection.sink.close(_CLOSE_NORMAL, "24 hours")
 
-    def close_all(self) -> None:
-        """Say goodbye to everybody: the exchange ends."""
+    def close_all(self, code: int = _CLOSE_GOING_AWAY, reason: str = "going away") -> None:
+        """End every connection."""
         for connection in list(self._connections):
-            connection.sink.close(1001, "going away")
+            connection.sink.close(code, reason)
 
     def _subscribe(self, connection: Connection, names: Iterable[str]) -> None:
         for name in names:

@@ -22,6 +22,7 @@ from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.algo_desk import AlgoDesk
 from trader_cli.paper.clearing import Clearing
 from trader_cli.paper.core import Core, VenueSettings
+from trader_cli.paper.disturbance import Disturbance
 from trader_cli.paper.events import UserEvent
 from trader_cli.paper.instruments import Contract
 from trader_cli.paper.market import Market, MarketTick
@@ -103,6 +104,7 @@ class Venue:
             self._ticks.append(tick)
             self._on_tick(tick)
         self._run_out(now_ms)
+        self._algos.release(now_ms)
         if now_ms - self._market_saved_ms >= _MARKET_SAVE_MS:
             self._save_market(now_ms)
         self._core.flush()
@@ -114,6 +116,17 @@ class Venue:
     def listen(self, *, heard: bool) -> None:
         """Say whether anybody hears the user-data events from now on."""
         self._core.heard = heard
+
+    def suffer(self, disturbance: Disturbance) -> None:
+        """Let the world be out of order as `disturbance` says, from now on."""
+        self._core.disturbance = disturbance
+
+    def lose_algos(self, symbol: str, now_ms: int) -> None:
+        """End a symbol's conditional orders without a word to anybody."""
+        of = self._core.account.symbols.get(symbol)
+        for algo in list(of.algos.values()) if of is not None else ():
+            self._algos.lose(algo, now_ms)
+        self._core.flush()
 
     def drain_events(self) -> list[UserEvent]:
         """Return the user-data events since the last call, in live order."""
@@ -193,7 +206,7 @@ class Venue:
         of = self._symbol(params)
         wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
         self._orders.admit(of, wish)
-        return render.order_written(of.contract, record_of(wish, 0, now_ms))
+        return render.order_tested(of.contract, record_of(wish, 0, now_ms))
 
     def modify_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
         of = self._symbol(params)
@@ -212,15 +225,12 @@ class Venue:
             price = self._orders.matched_price(of, order.side, match)
         assert price is not None, "needed above"
         assert quantity is not None, "needed above"
+        modify_id = params.integer("modifyId")
         self._orders.amend(
-            order,
-            price=price,
-            quantity=quantity,
-            now_ms=now_ms,
-            modify_id=params.integer("modifyId"),
+            order, price=price, quantity=quantity, now_ms=now_ms, modify_id=modify_id
         )
         self._core.flush()
-        return render.order_written(of.contract, order)
+        return render.order_modified(of.contract, order, modify_id)
 
     def cancel_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
         of = self._symbol(params)
@@ -289,9 +299,8 @@ class Venue:
     def order_amendments(self, params: Params, now_ms: int) -> list[JsonRow]:
         """Return an order's amendments, newest first."""
         of = self._symbol(params)
-        order = self._queries.order(params, of.symbol, now_ms)
-        rows = self._core.state.amendments(order.order_id)
-        return [render.amendment_row(of.contract, row) for row in reversed(rows)]
+        rows = self._queries.amendments(params, of.symbol, now_ms)
+        return [render.amendment_row(of.contract, row) for row in rows]
 
     def force_orders(self, params: Params, now_ms: int) -> list[JsonRow]:
         orders = self._queries.forced_orders(params, self._symbol_or_none(params), now_ms)
@@ -439,10 +448,10 @@ class Venue:
         return render_account.commission_rate(self._symbol(params).contract)
 
     def adl_quantile(self, params: Params, now_ms: int) -> list[JsonRow]:
-        """Return the queue of auto-deleveraging, which never happens here: the lowest rank."""
-        sides = ("LONG", "SHORT", "HEDGE" if self._core.account.hedge else "BOTH")
+        """Return where positions stand in the queue of auto-deleveraging; it never moves here."""
         return [
-            {"symbol": of.symbol, "adlQuantile": dict.fromkeys(sides, 0)}
+            {"symbol": of.symbol, "adlQuantile": render_account.adl_quantiles(account, of)}
+            for account in (self._core.account,)
             for of in self._symbols(params)
             if of.held()
         ]

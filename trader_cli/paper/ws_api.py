@@ -185,7 +185,7 @@ class WsApi:
         route = self._routes.get(request.method)
         if route is None:
             raise VenueRefusal(-1020)
-        fault = self._exchange.faults.meet(route.method, route.path)
+        fault = self._exchange.faults.meet(route.method, route.path, now_ms)
         if fault is None or fault.executes:
             result = self._result(session, route, request, now_ms)
             if fault is None:
@@ -231,7 +231,7 @@ class WsApi:
             if session.key is None:
                 raise VenueRefusal(-1102, "apiKey")
             if security is Security.SIGNED:
-                check_clock(params, now_ms)
+                check_clock(params, self._exchange.told_ms(now_ms))
             return
         key = self._keys.find(named, session.peer)
         if security is Security.SIGNED:

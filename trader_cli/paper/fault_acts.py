@@ -1,0 +1,60 @@
+"""Failures that happen at a moment: connections end, keys expire, stops vanish, strangers trade.
+
+Knows the exchange and what to do to it; when, and how often, is `faults.py`'s business.
+
+Source: binance-usdm reference §10.1, §11.1, §17.10; stops were seen vanishing on demo accounts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from trader_cli.paper.faults import Armed, FaultKind
+from trader_cli.paper.params import Params
+
+if TYPE_CHECKING:
+    from trader_cli.paper.exchange import Exchange
+
+_DISCONNECTED: Final = 1006
+_FOREIGN_PREFIX: Final = "web_"
+
+
+def perform(exchange: Exchange, armed: Armed, now_ms: int) -> None:
+    """Let it happen.
+
+    Raises:
+        VenueRefusal: a stranger's order is one that the venue refuses.
+    """
+    symbol = armed.details.get("symbol", "BTCUSDT").upper()
+    match armed.kind:
+        case FaultKind.STREAM_DISCONNECT:
+            exchange.subscriptions.close_all(_DISCONNECTED, "connection lost")
+        case FaultKind.LISTEN_KEY_EXPIRED:
+            exchange.listen_keys.end_now(now_ms)
+            exchange.subscriptions.expire(now_ms)
+        case FaultKind.STOP_VANISHED:
+            exchange.venue.lose_algos(symbol, now_ms)
+        case FaultKind.FOREIGN_ORDER:
+            exchange.venue.place_order(_foreign_order(armed, symbol, now_ms), now_ms)
+        case FaultKind.FOREIGN_CANCEL:
+            both = Params({"symbol": symbol})
+            exchange.venue.cancel_all(both, now_ms)
+            exchange.venue.cancel_all_algo(both, now_ms)
+        case _:
+            raise AssertionError(f"{armed.kind} is no act")
+
+
+def _foreign_order(armed: Armed, symbol: str, now_ms: int) -> Params:
+    """Return an order of somebody else on the same account; without a price it is a market one."""
+    values = {
+        "symbol": symbol,
+        "side": armed.details.get("side", "BUY"),
+        "type": "MARKET",
+        "quantity": armed.details.get("quantity", "0.01"),
+        "newClientOrderId": f"{_FOREIGN_PREFIX}{now_ms}_{armed.number}_{armed.struck}",
+    }
+    if "price" in armed.details:
+        values |= {"type": "LIMIT", "timeInForce": "GTC", "price": armed.details["price"]}
+    if "position_side" in armed.details:
+        values["positionSide"] = armed.details["position_side"]
+    return Params(values)
