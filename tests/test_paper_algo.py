@@ -74,7 +74,7 @@ def test_the_regular_order_carries_the_conditional_ones_id(trader: Trader) -> No
 
     assert (order["type"], order["origType"], order["status"]) == (
         "MARKET",
-        "STOP_MARKET",
+        "MARKET",
         "FILLED",
     )
     assert order["executedQty"] == "0.100", "closePosition closes the whole position"

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from trader_cli.domain.account import LeverageBracket
 from trader_cli.domain.numbers import ZERO
+
+_ADL_STEPS: Final = (ZERO, Decimal("0.5"), Decimal(1))
 
 
 class MarginNeed(NamedTuple):
@@ -94,6 +96,17 @@ def liquidation_price(
         floor = row.notional_cap
         nearest = price
     return max(nearest, ZERO) if amount > 0 else ZERO
+
+
+def adl_quantile(unrealized: Decimal, initial_margin: Decimal) -> int:
+    """Return a held position's place in the queue of auto-deleveraging, 1 to 4.
+
+    The real queue ranks all traders' positions by profit on margin; with nobody else to rank
+    against, the profit itself decides.
+    """
+    if initial_margin <= 0:
+        return 1
+    return 1 + sum(unrealized > initial_margin * step for step in _ADL_STEPS)
 
 
 def open_loss(amount: Decimal, order_price: Decimal, mark: Decimal) -> Decimal:

@@ -11,6 +11,7 @@ from trader_cli.paper.core import Core
 from trader_cli.paper.params import Params
 from trader_cli.paper.records import (
     AlgoRecord,
+    AmendmentRecord,
     IncomeRecord,
     MarginMoveRecord,
     OrderRecord,
@@ -22,6 +23,8 @@ from trader_cli.paper.state import Window
 _DAY_MS: Final = 86_400_000
 _LIMIT_MAX: Final = 1_000
 _UNFILLED_KEPT_MS: Final = 3 * _DAY_MS
+_AMENDMENTS_MAX: Final = 100
+_LIQUIDATION: Final = "LIQUIDATION"
 _KEPT_MS: Final = 90 * _DAY_MS
 
 
@@ -92,7 +95,25 @@ class Queries:
         )
         return [order for order in self._core.state.orders(window) if not order.forced]
 
+    def amendments(self, params: Params, symbol: str, now_ms: int) -> list[AmendmentRecord]:
+        """Return the changes of the order a query names, newest first."""
+        order = self.order(params, symbol, now_ms)
+        window = self._window(params, symbol, now_ms, newest=True, limit=50, days=90)
+        rows = [
+            row
+            for row in self._core.state.amendments(order.order_id)
+            if (window.start_ms is None or row.time_ms >= window.start_ms)
+            and (window.end_ms is None or row.time_ms <= window.end_ms)
+        ]
+        return rows[::-1][: min(window.limit, _AMENDMENTS_MAX)]
+
     def forced_orders(self, params: Params, symbol: str | None, now_ms: int) -> list[OrderRecord]:
+        """Return liquidations, newest last; nobody is deleveraged here."""
+        kind = (params.text("autoCloseType") or _LIQUIDATION).upper()
+        if kind not in (_LIQUIDATION, "ADL"):
+            raise VenueRefusal(-1130, "autoCloseType")
+        if kind != _LIQUIDATION:
+            return []
         window = self._window(params, symbol, now_ms, newest=True, limit=50, days=90)
         return self._core.state.forced_orders(window)
 

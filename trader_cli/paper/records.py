@@ -179,6 +179,7 @@ class AmendmentRecord:
     quantity_after: Decimal
     count: int
     time_ms: int
+    modify_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

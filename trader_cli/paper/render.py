@@ -92,6 +92,23 @@ def order_written(
     }
 
 
+def order_modified(contract: Contract, order: OrderRecord, modify_id: int | None) -> OrderWritten:
+    """Return the answer to a modification; `modify_id` is the caller's own, if any."""
+    row = order_written(contract, order)
+    row["pair"] = contract.pair
+    if modify_id is not None:
+        row["modifyId"] = modify_id
+    return row
+
+
+def order_tested(contract: Contract, order: OrderRecord) -> OrderWritten:
+    """Return the answer to a test order, which kept the keys that real writes lost."""
+    row = order_written(contract, order)
+    row["avgPrice"] = pad(Decimal(0), contract.instrument.price_precision + 1)
+    row["cumQuote"] = "0"
+    return row
+
+
 def order_queried(contract: Contract, order: OrderRecord) -> OrderQueried:
     """Return a row of the order queries but allOrders."""
     instrument = contract.instrument
@@ -136,7 +153,7 @@ def order_listed(contract: Contract, order: OrderRecord) -> OrderQueried:
 def force_order(contract: Contract, order: OrderRecord) -> dict[str, Any]:
     """Return a row of forceOrders: an order without the newer keys."""
     newer = ("priceMatch", "selfTradePreventionMode", "goodTillDate", "priceProtect")
-    row = order_queried(contract, order)
+    row = order_listed(contract, order)
     return {key: value for key, value in row.items() if key not in newer}
 
 
@@ -181,6 +198,7 @@ def income_row(row: IncomeRecord) -> IncomeRow:
 
 def amendment_row(contract: Contract, row: AmendmentRecord) -> dict[str, Any]:
     """Return a row of orderAmendment."""
+    modified: dict[str, Any] = {} if row.modify_id is None else {"modifyId": row.modify_id}
     return {
         "amendmentId": row.amendment_id,
         "symbol": row.symbol,
@@ -195,6 +213,7 @@ def amendment_row(contract: Contract, row: AmendmentRecord) -> dict[str, Any]:
                 "after": to_text(row.quantity_after),
             },
             "count": row.count,
+            **modified,
         },
     }
 

@@ -303,13 +303,31 @@ def position_risk_v3(account: Account, symbol: str | None) -> list[PositionRiskV
                 "maintMargin": to_text(to_ledger(of.maintenance_of(position))),
                 "positionInitialMargin": to_text(to_ledger(held)),
                 "openOrderInitialMargin": to_text(to_ledger(ordered)),
-                "adl": 0 if position.amount == 0 else 1,
+                "adl": _adl(of, position),
                 "bidNotional": to_text(of.resting_of(position.side, Side.BUY)),
                 "askNotional": to_text(of.resting_of(position.side, Side.SELL)),
                 "updateTime": position.updated_ms,
             }
         )
     return rows
+
+
+def adl_quantiles(account: Account, of: SymbolAccount) -> dict[str, int]:
+    """Return a symbol's places in the queue by side, 0 where nothing is held.
+
+    In hedge mode cross positions of both sides stand as one, `HEDGE`.
+    """
+    found = {position.side: _adl(of, position) for position in of.held()}
+    places = {side.value: found.get(side, 0) for side in (PositionSide.LONG, PositionSide.SHORT)}
+    if account.hedge:
+        return places | {"HEDGE": 0 if of.isolated else max(found.values(), default=0)}
+    return places | {"BOTH": found.get(PositionSide.BOTH, 0)}
+
+
+def _adl(of: SymbolAccount, position: PositionRecord) -> int:
+    if position.amount == 0:
+        return 0
+    return margin.adl_quantile(position.unrealized(of.mark), _position_margin(of, position))
 
 
 def _amount(of: SymbolAccount, position: PositionRecord) -> str:

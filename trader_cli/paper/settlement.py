@@ -35,6 +35,7 @@ class Reason(IntEnum):
     NONE = 0
     SELF_TRADE = 1
     IOC_REST = 2
+    IOC_SELF_TRADE = 3
     OTHER_EXIT = 4
     LIQUIDATION = 5
     MARKET_REST = 9

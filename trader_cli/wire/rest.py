@@ -49,7 +49,8 @@ class ListenKey(TypedDict):
 class OrderWritten(TypedDict):
     """Answer to placing, amending or cancelling a regular order.
 
-    Since 2026-06-30 without `avgPrice` and `cumQuote`; before, it had both.
+    Since 2026-06-30 without `avgPrice` and `cumQuote`; before, it had both, and order/test still
+    has. `pair` and `modifyId` come with modifications.
     """
 
     orderId: int
@@ -76,6 +77,8 @@ class OrderWritten(TypedDict):
     updateTime: int
     avgPrice: NotRequired[str]
     cumQuote: NotRequired[str]
+    pair: NotRequired[str]
+    modifyId: NotRequired[int]
 
 
 class OrderQueried(TypedDict):
