@@ -135,6 +135,8 @@ class FakeVenue:
         self.hedge_mode = False
         self.margin_type = MarginType.CROSS
         self.leverage = 20
+        self.isolated_wallet = Decimal(0)
+        self.fills: list[Fill] = []
         self.equity = Decimal(10_000)
         self.income: list[IncomeRow] = []
         self.market_fill_max: Decimal | None = None
@@ -318,6 +320,42 @@ class FakeVenue:
 
         await self._do("set_margin_type", margin_type, change)
 
+    async def set_position_mode(self, *, hedge: bool) -> None:
+        def change() -> None:
+            if self.open_orders or self.open_algos:
+                raise Rejected("open orders", code=-4067)
+            if any(quantity for quantity, _ in self.held.values()):
+                raise Rejected("open positions", code=-4068)
+            self.hedge_mode = hedge
+
+        await self._do("set_position_mode", str(hedge), change)
+
+    async def move_isolated_margin(
+        self, symbol: str, amount: Decimal, *, position_side: PositionSide = PositionSide.BOTH
+    ) -> None:
+        def change() -> None:
+            self.isolated_wallet += amount
+
+        await self._do("move_isolated_margin", str(amount), change)
+
+    async def cancel_all_open_orders(self, symbol: str) -> None:
+        self.before("cancel_all_open_orders")
+
+        def cancel() -> None:
+            for order in self._of(self.open_orders, symbol):
+                self.orders[order.order_id] = replace(order, status=OrderStatus.CANCELED)
+
+        await self._do("cancel_all_open_orders", symbol, cancel)
+
+    async def cancel_all_algo_orders(self, symbol: str) -> None:
+        self.before("cancel_all_algo_orders")
+
+        def cancel() -> None:
+            for order in self._of(self.open_algos, symbol):
+                self.algos[order.algo_id] = replace(order, status=AlgoStatus.CANCELED)
+
+        await self._do("cancel_all_algo_orders", symbol, cancel)
+
     # --- reads ------------------------------------------------------------------------------
 
     def venue_now_ms(self) -> int:
@@ -387,6 +425,12 @@ class FakeVenue:
     async def get_positions(self) -> list[Position]:
         return await self._do("get_positions", "", self._positions)
 
+    async def get_position_sizes(
+        self, symbol: str | None = None
+    ) -> list[tuple[str, PositionSide, Decimal]]:
+        rows = [(row.symbol, row.position_side, row.quantity) for row in self._positions()]
+        return await self._do("get_position_sizes", str(symbol), lambda: rows)
+
     async def get_position_risk(self, symbol: str) -> list[Position]:
         return await self._do(
             "get_position_risk",
@@ -411,7 +455,9 @@ class FakeVenue:
     async def get_fills(
         self, symbol: str, *, start_ms: int | None = None, order_id: int | None = None
     ) -> list[Fill]:
-        return await self._do("get_fills", symbol, list)
+        return await self._do(
+            "get_fills", symbol, lambda: [row for row in self.fills if row.symbol == symbol]
+        )
 
     async def get_order_status(
         self, symbol: str, order_id: int | None = None, *, client_order_id: str | None = None
@@ -612,6 +658,7 @@ class FakeVenue:
             updated_ms=self.clock.now_ms(),
         )
         self.orders[order.order_id] = order
+        self.fills.append(self._fill_of(order, quantity, price))
         key = (order.symbol, order.position_side)
         held, entry = self.held.get(key, (Decimal(0), Decimal(0)))
         after = held + quantity * order.side.sign
@@ -624,6 +671,23 @@ class FakeVenue:
         held = self.quantity(request.symbol, request.position_side)
         return max(Decimal(0), -held * request.side.sign)
 
+    def _fill_of(self, order: Order, quantity: Decimal, price: Decimal) -> Fill:
+        return Fill(
+            symbol=order.symbol,
+            trade_id=next(self._ids),
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            side=order.side,
+            position_side=order.position_side,
+            price=price,
+            quantity=quantity,
+            realized_pnl=Decimal(0),
+            commission=quantity * price * Decimal("0.0005"),
+            commission_asset="USDT",
+            maker=False,
+            time_ms=self.clock.now_ms(),
+        )
+
     def _positions(self) -> list[Position]:
         return [
             Position(
@@ -635,7 +699,8 @@ class FakeVenue:
                 mark_price=self._mark(symbol).mark_price,
                 unrealized_pnl=quantity * (self._mark(symbol).mark_price - entry),
                 liquidation_price=None,
-                isolated_margin=Decimal(0),
+                isolated_margin=self.isolated_wallet
+                + quantity * (self._mark(symbol).mark_price - entry),
                 initial_margin=Decimal(0),
                 maintenance_margin=Decimal(0),
                 leverage=self.leverage,

@@ -15,21 +15,19 @@ from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import Direction, IncomeType, MarginType, PositionSide
 from trader_cli.errors import UsageError, VenueError
+from trader_cli.trading import account_settings, adoption
+from trader_cli.trading.beliefs import Belief, Key, read_beliefs, remember_position
 from trader_cli.trading.brackets import Protection
 from trader_cli.trading.chase import FirstFill
+from trader_cli.trading.drift import Drift, difference, explained, sync
 from trader_cli.trading.equity import day_start_ms
 from trader_cli.trading.opening import EntryOrder, EntryTerms, Opening
 from trader_cli.trading.order_desk import always
 from trader_cli.trading.order_manager import OrderManager
+from trader_cli.trading.pnl import CurrentPnl, PositionPnl, day_pnl, position_pnl
 from trader_cli.trading.ports import Wanted
-from trader_cli.trading.position_terms import Closed, CurrentPnl, EntryStyle, Opened
-from trader_cli.trading.position_view import (
-    Drift,
-    PositionView,
-    remember_position,
-    sync,
-    view_position,
-)
+from trader_cli.trading.position_terms import Adopted, Closed, EntryStyle, Opened
+from trader_cli.trading.position_view import PositionView, view_position
 from trader_cli.trading.protection_spec import ProtectionSpec
 
 
@@ -94,6 +92,7 @@ class PositionManager:
         spec: ProtectionSpec | None = None,
         quantity: Decimal | None = None,
         notional: Decimal | None = None,
+        position_side: PositionSide | None = None,
         style: EntryStyle = EntryStyle.SMART,
         cancelled: asyncio.Event | None = None,
         still_wanted: Wanted = always,
@@ -101,18 +100,15 @@ class PositionManager:
     ) -> Opened:
         """Enlarge the one position of `symbol`, its leverage unchanged.
 
+        `position_side` says which one in hedge mode; None where there is only one.
+
         `spec` None keeps the stop that rests: it covers the whole position.
 
         Raises:
             UsageError: there is no position, or two in hedge mode.
             TraderError: as `open_position`.
         """
-        held = await self._held(symbol)
-        if len(held) != 1:
-            raise UsageError(
-                f"{symbol} has {len(held)} positions; one is needed to add to", code="no_position"
-            )
-        position = held[0]
+        position = await self._the_one(symbol, position_side, "add to")
         terms = EntryTerms(
             symbol=symbol,
             direction=position.direction,
@@ -155,12 +151,11 @@ class PositionManager:
         config = next((row for row in configs if row.symbol == symbol), None)
         if config is None:
             raise UsageError(f"the account has no settings for {symbol}", code="unknown_symbol")
-        if self._margin_type not in (None, config.margin_type):
-            assert self._margin_type is not None, "excluded just above"
-            await self._client.set_margin_type(symbol, self._margin_type)
+        if self._margin_type is not None:
+            await account_settings.set_margin_type(self.orders, config, self._margin_type)
         in_effect = config.leverage
-        if leverage is not None and leverage != in_effect:
-            in_effect = await self._client.set_leverage(symbol, leverage)
+        if leverage is not None:
+            in_effect = await account_settings.set_leverage(self.orders, config, leverage)
         side = PositionSide(direction) if summary.hedge_mode else PositionSide.BOTH
         return EntryTerms(
             symbol=symbol,
@@ -211,7 +206,10 @@ class PositionManager:
         )
         for row, exit_ in zip(held, exits, strict=True):
             left = None if exit_.left == 0 else replace(row, quantity=exit_.left)
-            remember_position(self._journal, symbol, row.position_side, left, source=source)
+            # Reducing what somebody else opened does not make it ours.
+            remember_position(
+                self._journal, symbol, row.position_side, left, source=source, own=False
+            )
         flat = all(row.left == 0 for row in exits)
         removed, notes = await self._remove_exits(symbol, position_side) if flat else ((), ())
         return Closed(
@@ -243,49 +241,115 @@ class PositionManager:
     ) -> Protection:
         """Set stop, target and trailing stop of the one position of `symbol`.
 
-        `must_close` of the answer means that price is through the stop already.
+        `must_close` of the answer means that price is through the stop already. How long the
+        position was naked is journaled.
 
         Raises:
             UsageError: there is no position, or two and `position_side` is not given.
         """
-        held = [
-            row for row in await self._held(symbol) if position_side in (None, row.position_side)
-        ]
-        if len(held) != 1:
-            raise UsageError(
-                f"{symbol} has {len(held)} positions; one is needed to protect", code="no_position"
-            )
-        instrument = await self.orders.instrument(symbol)
-        position = held[0]
-        leverage = position.leverage or await self._leverage_in_effect(symbol)
-        plan = spec.plan(instrument, position.direction, position.entry_price, leverage)
-        return await self.orders.protect(position, plan, source=source)
+        position = await self._the_one(symbol, position_side, "protect")
+        return await adoption.protect_measured(self.orders, position, spec, source=source)
+
+    async def adopt(
+        self,
+        symbol: str,
+        spec: ProtectionSpec,
+        *,
+        source: str,
+        advisor: str,
+        position_side: PositionSide | None = None,
+    ) -> Adopted:
+        """Make a position that we did not open ours, once its stop rests.
+
+        From then on the engine treats it as opened by `advisor`: that advisor may add to it, flip
+        it and close it. Without a resting stop nothing is adopted.
+
+        Raises:
+            UsageError: there is no position, two and `position_side` is not given, or no stop.
+            JournalUnavailable: it is protected and not ours.
+        """
+        position = await self._the_one(symbol, position_side, "adopt")
+        return await adoption.adopt(self.orders, position, spec, source=source, advisor=advisor)
+
+    # --- settings ----------------------------------------------------------------------------
 
     async def set_leverage(self, symbol: str, leverage: int) -> int:
         """Set the symbol's leverage if it differs and return the one in effect.
 
         Raises:
-            VenueError: the exchange refused, or the outcome is not known.
+            VenueError: the exchange refused, it is proven not set, or it could not be read.
         """
-        in_effect = await self._leverage_in_effect(symbol)
-        if in_effect == leverage:
-            return in_effect
-        return await self._client.set_leverage(symbol, leverage)
+        config = await account_settings.config_of(self.orders, symbol)
+        return await account_settings.set_leverage(self.orders, config, leverage)
+
+    async def set_margin_type(self, symbol: str, margin_type: MarginType) -> None:
+        """Set the symbol's margin type if it differs.
+
+        Raises:
+            VenueError: as `set_leverage`; -4047 and -4048 with orders or a position.
+        """
+        config = await account_settings.config_of(self.orders, symbol)
+        await account_settings.set_margin_type(self.orders, config, margin_type)
+
+    async def move_margin(
+        self, symbol: str, amount: Decimal, *, position_side: PositionSide | None = None
+    ) -> Position:
+        """Add USDT to an isolated position, or take some out (negative); return it as it is then.
+
+        Raises:
+            UsageError: no such position, or it is not isolated.
+            VenueError: the exchange refused, it is proven not moved, or it could not be read.
+        """
+        position = await self._the_one(symbol, position_side, "move margin of")
+        return await account_settings.move_margin(self.orders, position, amount)
+
+    async def set_position_mode(self, *, hedge: bool) -> bool:
+        """Switch the account between one-way and hedge mode; return False if it was so already.
+
+        Raises:
+            VenueError: -4067 with open orders, -4068 with positions; else as `set_leverage`.
+        """
+        return await account_settings.set_position_mode(self.orders, hedge=hedge)
+
+    # --- looking at --------------------------------------------------------------------------
 
     async def list_positions(self) -> tuple[PositionView, ...]:
         """Return every open position with its stop, its target and whether it is protected.
 
         Raises:
             VenueError: something could not be read.
+            JournalUnavailable: what we know of them could not be read.
         """
         positions, algos = await asyncio.gather(
             self._client.get_positions(), self._client.get_open_algo_orders()
         )
         venue_ms = self._client.venue_now_ms()
+        beliefs = read_beliefs(self._journal)
+        rows = [row for row in positions if not row.is_flat]
+        known = await asyncio.gather(*(self._known(row, beliefs) for row in rows))
         return tuple(
-            view_position(row, algos, venue_ms=venue_ms, journal=self._journal)
-            for row in positions
-            if not row.is_flat
+            view_position(row, algos, venue_ms=venue_ms, belief=belief)
+            for row, belief in zip(rows, known, strict=True)
+        )
+
+    async def _known(self, position: Position, beliefs: dict[Key, Belief]) -> Belief | None:
+        """Return the belief of a position; where there is none, whose orders opened it tells."""
+        key = position.symbol, position.position_side
+        belief = beliefs.get(key)
+        if belief is not None and belief.quantity * position.quantity > 0:
+            return belief
+        drift = difference(key, belief, position)
+        assert drift is not None, "a position that is not believed differs"
+        offset_ms = self._client.venue_now_ms() - self._clock.now_ms()
+        drift = await explained(self._client, self._journal, drift, belief, offset_ms=offset_ms)
+        return Belief(
+            symbol=position.symbol,
+            position_side=position.position_side,
+            quantity=position.quantity,
+            entry_price=position.entry_price,
+            own=drift.is_expected,
+            opened_ms=None,
+            seen_ms=0,
         )
 
     async def get_current_pnl(self, symbol: str | None = None) -> CurrentPnl:
@@ -298,20 +362,28 @@ class PositionManager:
             self._client.get_positions(),
             self._client.get_income(start_ms=day_start_ms(self._client.venue_now_ms())),
         )
-        rows = [row for row in income if symbol in (None, row.symbol)]
+        return day_pnl(symbol, positions, income)
 
-        def booked(kind: IncomeType) -> Decimal:
-            return sum((row.amount for row in rows if row.income_type == kind), ZERO)
+    async def get_position_pnl(self, symbol: str | None = None) -> tuple[PositionPnl, ...]:
+        """Return the result of every open position since it was opened.
 
-        return CurrentPnl(
-            symbol=symbol,
-            realized=booked(IncomeType.REALIZED_PNL) + booked(IncomeType.INSURANCE_CLEAR),
-            unrealized=sum(
-                (row.unrealized_pnl for row in positions if symbol in (None, row.symbol)), ZERO
-            ),
-            fees=booked(IncomeType.COMMISSION),
-            funding=booked(IncomeType.FUNDING_FEE),
+        Raises:
+            VenueError: something could not be read.
+        """
+        rows = [
+            row
+            for row in await self._client.get_positions()
+            if symbol in (None, row.symbol) and not row.is_flat
+        ]
+        return tuple(await asyncio.gather(*(self._pnl_of(row) for row in rows)))
+
+    async def _pnl_of(self, position: Position) -> PositionPnl:
+        fills = await self._client.get_fills(position.symbol)
+        start_ms = min((row.time_ms for row in fills), default=position.updated_ms)
+        income = await self._client.get_income(
+            start_ms=start_ms, income_type=IncomeType.FUNDING_FEE
         )
+        return position_pnl(position, fills, income)
 
     async def sync_positions(self) -> tuple[Drift, ...]:
         """Compare our belief with the exchange, adopt what it says, and return the differences.
@@ -320,20 +392,32 @@ class PositionManager:
             VenueError: something could not be read; nothing is adopted then.
             JournalUnavailable: our belief could not be read.
         """
-        positions, orders, algos = await asyncio.gather(
-            self._client.get_positions(),
-            self._client.get_open_orders(),
-            self._client.get_open_algo_orders(),
+        positions, resting = await asyncio.gather(
+            self._client.get_positions(), self.orders.open_orders()
         )
-        return sync(self._journal, positions, [*orders, *algos])
+        return await sync(
+            self._client, self._journal, positions, resting, now_ms=self._clock.now_ms()
+        )
+
+    # --- reading -----------------------------------------------------------------------------
 
     async def _held(self, symbol: str) -> list[Position]:
         rows = await self._client.get_position_risk(symbol)
         return [row for row in rows if row.symbol == symbol and not row.is_flat]
 
+    async def _the_one(
+        self, symbol: str, position_side: PositionSide | None, what_for: str
+    ) -> Position:
+        held = [
+            row for row in await self._held(symbol) if position_side in (None, row.position_side)
+        ]
+        if len(held) != 1:
+            raise UsageError(
+                f"{symbol} has {len(held)} positions; one is needed to {what_for}",
+                code="no_position",
+                advice="add --position long|short" if held else None,
+            )
+        return held[0]
+
     async def _leverage_in_effect(self, symbol: str) -> int:
-        rows = await self._client.get_symbol_config(symbol)
-        for row in rows:
-            if row.symbol == symbol:
-                return row.leverage
-        raise UsageError(f"the account has no settings for {symbol}", code="unknown_symbol")
+        return (await account_settings.config_of(self.orders, symbol)).leverage

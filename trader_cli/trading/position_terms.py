@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum, unique
 
 from trader_cli.domain.account import Position
@@ -60,15 +59,16 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CurrentPnl:
-    """The result of a symbol (None: of the account) since 00:00 UTC, USDT, signed."""
+class Adopted:
+    """What came of adopting a position.
 
-    symbol: str | None
-    realized: Decimal
-    unrealized: Decimal
-    fees: Decimal
-    funding: Decimal
+    Attributes:
+        done: its stop rests and the journal knows it as ours; else it is what it was.
+        began_ms: exchange time of its first execution, as far as it can be told.
+    """
 
-    @property
-    def total(self) -> Decimal:
-        return self.realized + self.unrealized + self.fees + self.funding
+    position: Position
+    protection: Protection
+    done: bool
+    advisor: str
+    began_ms: int

@@ -17,10 +17,10 @@ from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.errors import TraderError
 from trader_cli.journal.index import IntentRecord
 from trader_cli.trading.brackets import covers
+from trader_cli.trading.drift import Drift, sync
 from trader_cli.trading.lookup import event_of
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.order_tracker import RESOLVE_S
-from trader_cli.trading.position_view import Drift, sync
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +136,15 @@ async def _report(orders: OrderManager, outcomes: list[Resolved | Unresolved]) -
     positions, resting = await asyncio.gather(orders.client.get_positions(), orders.open_orders())
     held = [row for row in positions if not row.is_flat]
     algos = [row for row in resting if isinstance(row, AlgoOrder)]
+    drifts = await sync(
+        orders.client, orders.journal, positions, resting, now_ms=orders.clock.now_ms()
+    )
     return ReconcileReport(
         resolved=tuple(row for row in outcomes if isinstance(row, Resolved)),
         unresolved=tuple(row for row in outcomes if isinstance(row, Unresolved)),
         own_orders=tuple(row for row in resting if is_own(row.client_order_id)),
         foreign_orders=tuple(row for row in resting if not is_own(row.client_order_id)),
         positions=tuple(held),
-        drifts=sync(orders.journal, positions, resting),
+        drifts=drifts,
         unprotected=tuple(row for row in held if not any(covers(row, algo) for algo in algos)),
     )
