@@ -1,5 +1,6 @@
-"""What `config.toml` decides, section by section; a key that is not set has its default here or
-in the dataclass of the room it belongs to.
+"""What `config.toml` decides, section by section, as frozen values.
+
+A key that is not set has its default here or in the dataclass of the room it belongs to.
 """
 
 from __future__ import annotations
