@@ -196,6 +196,9 @@ class SteadyMarket:
         later = (t.trade_id for t in self._trades[symbol] if t.time_ms >= time_ms)
         return next(later, self._trades[symbol][-1].trade_id + 1)
 
+    def facts(self) -> Mapping[str, object]:
+        return {"market": "test", "seed": None}
+
     def snapshot(self) -> dict[str, Any]:
         return {symbol: str(tick.bid) for symbol, tick in self._latest.items()}
 

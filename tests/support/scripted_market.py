@@ -132,6 +132,9 @@ class ScriptedMarket:
         self.tell(one)
         return one
 
+    def facts(self) -> Mapping[str, object]:
+        return {"market": "test", "seed": None}
+
     def snapshot(self) -> Mapping[str, object]:
         return {"kind": "scripted"}
 

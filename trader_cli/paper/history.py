@@ -204,16 +204,21 @@ def funding_history(
 
 
 def _candles_back(market: Market, symbol: str, interval: str, newest_ms: int) -> Iterator[Candle]:
-    """Yield candles from the one that contains `newest_ms` into the past."""
+    """Yield candles from the one that contains `newest_ms` into the past, over gaps."""
     open_ms, end_ms = interval_bounds(interval, newest_ms)
-    while (candle := market.candle(symbol, open_ms, end_ms)) is not None:
-        yield candle
+    listed_ms = _listed_ms(market, symbol, interval)
+    while open_ms >= listed_ms:
+        candle = market.candle(symbol, open_ms, end_ms)
+        if candle is not None:
+            yield candle
+        elif listed_ms == 0:
+            return  # nobody knows where its past ends
         open_ms, end_ms = interval_bounds(interval, open_ms - 1)
 
 
 def _listed_ms(market: Market, symbol: str, interval: str) -> int:
     """Return the opening of the first candle that anything traded in."""
-    first = market.tick_at(symbol, 0)
+    first = market.tick_at(symbol, market.trade_id_at(symbol, 0))
     return 0 if first is None else interval_bounds(interval, first.time_ms)[0]
 
 

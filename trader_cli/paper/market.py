@@ -20,13 +20,15 @@ class MarketTick:
     """One instant of one symbol: the trade that happened and the book's top after it.
 
     Attributes:
-        time_ms: UTC epoch milliseconds, strictly increasing per symbol.
+        time_ms: UTC epoch milliseconds, never decreasing per symbol, and strictly increasing
+            where `book_id` is 0.
         trade_id: the aggregate trade's id; contiguous from tick to tick unless time was skipped.
             A tick without a trade has the id that the next trade will have.
         last_quantity: base units traded at `last_price`; 0 if only the quote moved (a jump).
             A resting order that the quote has passed may wait for the trade that follows.
         buyer_is_maker: True if a seller took the bid, so that `last_price` is the bid.
         mark_price, index_price: on the tick like the other prices.
+        book_id: counts ticks where several may share a millisecond, else 0.
     """
 
     symbol: str
@@ -41,11 +43,12 @@ class MarketTick:
     buyer_is_maker: bool
     mark_price: Decimal
     index_price: Decimal
+    book_id: int = 0
 
     @property
     def update_id(self) -> int:
         """The book's update id; it grows with every tick."""
-        return self.time_ms
+        return self.book_id or self.time_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +206,10 @@ class Market(Protocol):
 
     def trade_id_at(self, symbol: str, time_ms: int) -> int:
         """Return the id of the first trade at or after `time_ms`."""
+        ...
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what `paper status` shows of it now; `market` is its kind."""
         ...
 
     def snapshot(self) -> Mapping[str, object]:

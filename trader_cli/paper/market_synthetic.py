@@ -240,6 +240,9 @@ class SyntheticMarket:
         self._now_ms = time_ms
         return self.latest(symbol)
 
+    def facts(self) -> Mapping[str, object]:
+        return {"market": "synthetic", "seed": self._seed}
+
     def snapshot(self) -> SyntheticState:
         """Return what `restore` needs, ready for JSON."""
         return SyntheticState(

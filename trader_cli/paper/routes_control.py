@@ -28,6 +28,7 @@ _ACT_DETAILS: Final = ("symbol", "side", "quantity", "price", "position_side")
 def _status(exchange: Exchange, _params: Params, now_ms: int) -> object:
     return {
         **exchange.venue.settings_summary(),
+        **exchange.market.facts(),
         **exchange.facts,
         "pid": os.getpid(),
         "symbols": list(exchange.market.symbols),

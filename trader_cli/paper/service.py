@@ -102,5 +102,4 @@ def _build_exchange(
         settings=ExchangeSettings(
             rate_limits=RateLimitSettings(enabled=options.rate_limits), initial_balance=balance
         ),
-        facts={"market": "synthetic", "seed": market.snapshot()["seed"]},
     )
