@@ -205,8 +205,14 @@ class Intake:
             if (position := self._position_of(symbol)) is not None
         ]
         # What an earlier run opened and is gone by now is held for one moment, so that it ends
-        # like any other trade: settled, counted, cooled down.
-        gone = [row.seen for row in recovered.gone if row.seen.symbol not in owners]
+        # like any other trade: settled, counted, cooled down. What is held now, if anything, is
+        # another position, and nobody's heir.
+        gone = [
+            fact
+            for row in recovered.gone
+            if row.seen.symbol not in owners
+            for fact in (row.seen, _flat(row.seen.symbol))
+        ]
         facts: list[Fact] = [
             *gone,
             Reconciled(positions=tuple(seen), may_open=recovered.stream_is_open),
@@ -245,6 +251,10 @@ class Intake:
 
     def _warn(self, kind: str, message: str) -> None:
         self._hands.report("warning", {"kind": kind, "message": message})
+
+
+def _flat(symbol: str) -> PositionSeen:
+    return PositionSeen(symbol=symbol, direction=None, quantity=ZERO, entry_price=ZERO)
 
 
 def section_fields(event: SignalSeen, rules: BridgeRules, *, now_ms: int) -> dict[str, object]:

@@ -113,6 +113,8 @@ async def recover(
         read(hands.client, symbols), hands.client.get_account_summary()
     )
     owned, gone = await _owners(hands, reading, open_decisions)
+    for ended in gone:
+        await _remove_exits_of(hands, ended, reading.algos)
     return Recovered(
         reading=reading,
         wallet=summary.wallet_balance,
@@ -132,6 +134,15 @@ def _is_left_over(hands: Hands, order: Order | AlgoOrder, decisions: Container[s
         return False
     intent = hands.journal.intent(order.client_order_id)
     return intent is not None and intent.leg is Leg.ENTRY and intent.source in decisions
+
+
+async def _remove_exits_of(hands: Hands, gone: Gone, algos: Sequence[AlgoOrder]) -> None:
+    """Take away what a trade that is over left resting: another position must not meet it."""
+    assert gone.seen.ownership is not None, "only own trades are looked after"
+    for row in algos:
+        intent = hands.journal.intent(row.client_order_id)
+        if intent is not None and intent.source == gone.seen.ownership.decision_id:
+            await hands.orders.cancel_algo(row)
 
 
 async def _owners(

@@ -1,0 +1,231 @@
+"""After a restart: whose a position is, what is taken back, and what a person placed stays."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.engine_rig import SYMBOL, Rig, rig
+from tests.support.facts import NOW_MS, position
+from trader_cli.domain.account import Fill
+from trader_cli.domain.client_id import Leg, client_order_id
+from trader_cli.domain.order import LimitRequest
+from trader_cli.domain.order_life_cycle import IntentEvent
+from trader_cli.domain.signal import Command, Signal
+from trader_cli.domain.terms import Direction, PositionSide, Side
+from trader_cli.engine.readings import held_position, is_still_that_trade
+from trader_cli.engine.remembered import OpenDecision
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def in_position(world: Rig) -> None:
+    await world.start()
+    world.decide("LONG")
+    await world.enter()
+
+
+# --- through the engine ------------------------------------------------------------------------
+
+
+async def test_position_that_is_still_that_trade_is_owned_again(world: Rig) -> None:
+    await in_position(world)
+    await world.kill_9()
+
+    await world.start()
+    await world.pass_time(1)
+    world.decide("LONG", advisor="lion")
+    await world.pass_time(1)
+
+    assert world.refusals() == ["owned"]
+    assert world.reports("warning") == []
+
+
+async def test_position_of_the_same_side_by_hand_after_ours_ended_is_not_ours(world: Rig) -> None:
+    await in_position(world)
+    held = format(world.quantity(), "f")
+    await world.kill_9()
+    await world.price("94800")
+    assert world.quantity() == 0
+    await world.pass_time(2)
+    world.by_hand("BUY", held)
+
+    await world.start()
+    await world.until(lambda: world.reports("closed"), within_s=8)
+    await world.pass_time(3)
+    world.decide("CUT_LOSS")
+    await world.pass_time(3)
+
+    assert world.quantity() == Decimal(held), "a person's position is not the engine's to close"
+    assert "foreign_position" in [row["kind"] for row in world.reports("warning")]
+    assert world.algos() == [], "nor may it meet what the ended trade left behind"
+
+
+async def test_position_that_a_person_enlarged_stays_ours_and_stopped_as_a_whole(
+    world: Rig,
+) -> None:
+    await in_position(world)
+    await world.kill_9()
+    world.by_hand("BUY", "0.003")
+
+    await world.start()
+    await world.until(lambda: world.reports("reconciled"), within_s=5)
+    await world.pass_time(2)
+
+    assert [row["closePosition"] for row in world.stops()] == [True]
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.quantity() == 0, within_s=5)
+
+
+async def test_entry_by_hand_through_our_own_command_stays(world: Rig) -> None:
+    await world.start()
+    await world.kill_9()
+    name = client_order_id("cli-1", Leg.ENTRY, 0)
+    request = LimitRequest(
+        symbol=SYMBOL,
+        side=Side.BUY,
+        quantity=Decimal("0.002"),
+        price=Decimal(60_000),
+        client_order_id=name,
+    )
+    world.journal.record_intent(
+        source="cli-1", leg=Leg.ENTRY, attempt=0, request=request, details={}
+    )
+    world.journal.record_event(name, IntentEvent.SEND, {})
+    world.paper.ask(
+        "POST",
+        "/fapi/v1/order",
+        {
+            "symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "quantity": "0.002",
+            "price": "60000", "timeInForce": "GTC", "newClientOrderId": name,
+        },
+    )  # fmt: skip
+
+    await world.start()
+    await world.pass_time(3)
+
+    assert [row["clientOrderId"] for row in world.open_orders()] == [name]
+    assert world.reports("reconciled")[-1]["cancelled_entries"] == []
+
+
+async def test_exits_of_ours_without_a_position_are_taken_away_at_the_start(world: Rig) -> None:
+    await in_position(world)
+    await world.kill_9()
+    world.by_hand("SELL", format(world.quantity(), "f"), reduceOnly="true")
+    assert len(world.algos()) == 2
+
+    await world.start()
+    await world.until(lambda: not world.algos(), within_s=5)
+    await world.until(lambda: world.reports("closed"), within_s=8)
+
+    assert world.reports("closed")[0]["exit_reason"] == "MANUAL"
+
+
+async def test_trade_that_ended_meanwhile_is_settled_once(world: Rig) -> None:
+    await in_position(world)
+    await world.kill_9()
+    await world.price("94800")
+    for _ in range(2):
+        await world.start()
+        await world.until(lambda: world.reports("closed"), within_s=8)
+        await world.pass_time(2)
+        await world.kill_9()
+
+    assert len(world.reports("closed")) == 1
+    assert len(list(world.journal.rows(kind="trade"))) == 1
+
+
+async def test_holding_time_counts_from_the_entry_over_restarts(world: Rig) -> None:
+    await world.start()
+    parameters = {"position_size_pct": 50, "leverage": 20, "max_holding_minutes": 1}
+    world.decide("LONG", dynamic_params=parameters)
+    await world.enter()
+    await world.pass_time(40)
+    await world.kill_9()
+
+    await world.start()
+    await world.pass_time(15)
+    assert world.quantity() > 0
+    await world.until(lambda: world.quantity() == 0, within_s=8)
+
+
+# --- whose it is -------------------------------------------------------------------------------
+
+
+def fill(number: int, side: Side, quantity: str, *, at: int = NOW_MS) -> Fill:
+    return Fill(
+        symbol=SYMBOL,
+        trade_id=number,
+        order_id=number,
+        client_order_id=None,
+        side=side,
+        position_side=PositionSide.BOTH,
+        price=Decimal(95_000),
+        quantity=Decimal(quantity),
+        realized_pnl=Decimal(0),
+        commission=Decimal(0),
+        commission_asset="USDT",
+        maker=False,
+        time_ms=at + number,
+    )
+
+
+def decision(direction: Direction = Direction.LONG) -> OpenDecision:
+    made = Signal(
+        advisor="wolf",
+        file="ai_wolf_bridge.json",
+        section="ai_to_wolf",
+        command=Command(direction.value),
+        command_text=direction.value,
+        timestamp_text="t",
+        decided_ms=NOW_MS,
+    )
+    return OpenDecision(symbol=SYMBOL, direction=direction, signal=made, acted_ms=NOW_MS)
+
+
+BUY, SELL = Side.BUY, Side.SELL
+
+
+@pytest.mark.parametrize(
+    ("fills", "held", "expected"),
+    [
+        ([fill(1, BUY, "0.01")], "0.01", True),
+        ([fill(1, BUY, "0.004"), fill(2, BUY, "0.006")], "0.01", True),
+        ([fill(1, BUY, "0.01"), fill(2, SELL, "0.004")], "0.006", True),
+        ([fill(1, BUY, "0.01"), fill(2, SELL, "0.01"), fill(3, BUY, "0.01")], "0.01", False),
+        ([fill(1, BUY, "0.01")], "0.02", False),
+        ([fill(1, SELL, "0.01")], "-0.01", False),
+        ([fill(1, BUY, "0.01", at=NOW_MS - 3_000)], "0.01", False),
+        ([], "0.01", False),
+    ],
+)
+def test_position_is_the_trade_only_if_its_fills_lead_to_it_without_flat_between(
+    fills: list[Fill], held: str, expected: bool
+) -> None:
+    found = is_still_that_trade(fills, decision(), position(held), began_ms=NOW_MS)
+
+    assert found is expected
+
+
+@given(st.permutations([fill(1, BUY, "0.004"), fill(2, BUY, "0.006"), fill(3, SELL, "0.002")]))
+def test_order_of_the_list_does_not_matter(fills: list[Fill]) -> None:
+    assert is_still_that_trade(fills, decision(), position("0.008"), began_ms=NOW_MS)
+
+
+def test_hedge_mode_shows_the_preferred_side_else_the_larger() -> None:
+    long = position("0.01", position_side=PositionSide.LONG)
+    short = position("-0.02", position_side=PositionSide.SHORT)
+
+    assert held_position([long, short], SYMBOL, prefer=Direction.LONG) is long
+    assert held_position([long, short], SYMBOL, prefer=None) is short
+    assert held_position([position("0")], SYMBOL, prefer=None) is None
+    assert held_position([long], "ETHUSDT", prefer=None) is None
