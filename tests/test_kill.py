@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.fake_client import START_MS, SYMBOL, FakeVenue, VirtualClock, unknown
+from tests.support.paper import KEYS, PaperVenue, SteadyMarket
+from tests.support.paper_transport import ORIGIN, MemorySession
 from trader_cli.domain.order import ConditionalRequest, LimitRequest, MarketRequest
 from trader_cli.domain.terms import OrderType, PositionSide, Side
 from trader_cli.errors import (
@@ -23,8 +26,11 @@ from trader_cli.errors import (
     Rejected,
     VenueError,
 )
+from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.journal.errors import JournalUnavailable, LatchNotWritten
 from trader_cli.journal.halt import HaltedBy, HaltLatch
+from trader_cli.paper.instruments import CONTRACTS
+from trader_cli.paper.venue import VenueSettings
 from trader_cli.trading.kill import KillResult, RawOrder, kill
 
 NO_CONNECTION = NotSent("connection refused")
@@ -212,6 +218,105 @@ async def test_rows_that_cannot_be_read_are_cancelled_by_their_raw_ids(scene: Sc
     assert scene.venue.naked == []
 
 
+@pytest.mark.parametrize("hedge", [False, True])
+async def test_a_position_whose_row_cannot_be_read_is_closed_by_its_size(
+    scene: Scene, hedge: bool
+) -> None:
+    scene.fill()
+    if hedge:
+        scene.venue.held.clear()
+        scene.venue.hold("0.01", side=PositionSide.LONG)
+        scene.venue.hold("-0.02", side=PositionSide.SHORT)
+    scene.venue.fail_always("get_positions", OutcomeUnknown("row 0: unknown marginType"))
+
+    result = await scene.kill()
+
+    assert result.flat
+    assert scene.is_empty
+    assert len(result.closed) == 1 + hedge
+    assert "unknown marginType" in " ".join(result.problems)
+
+
+async def test_positions_of_which_nothing_can_be_read_are_never_flat(scene: Scene) -> None:
+    for method in ("get_positions", "get_position_sizes"):
+        scene.venue.fail_always(method, OutcomeUnknown("row 0: unknown positionSide"))
+
+    result = await scene.kill(deadline_s=3)
+
+    assert (result.done, result.flat) == (False, False)
+
+
+async def test_what_survives_a_sweep_is_cancelled_by_its_id(scene: Scene) -> None:
+    scene.fill()
+    scene.venue.fail("cancel_all_open_orders", unknown(), executed=False)
+    scene.venue.rest(replace(entry_of(SYMBOL), client_order_id="web-2"))
+
+    result = await scene.kill()
+
+    assert result.flat
+    assert scene.venue.called("cancel_all_open_orders") == 1
+    assert scene.venue.called("cancel_order") == 2
+
+
+async def test_two_hundred_orders_on_twenty_symbols_stay_under_the_limits(
+    tmp_path: Path,
+) -> None:
+    """Through the real client, with the exchange's limits on."""
+    symbols = [
+        symbol
+        for symbol, contract in CONTRACTS.items()
+        if contract.instrument.price_min <= 900 and contract.instrument.price_max >= 1_000
+    ][:20]
+    paper = PaperVenue(
+        market=SteadyMarket({symbol: Decimal(1_000) for symbol in symbols}),
+        venue_settings=VenueSettings(initial_balance=Decimal(1_000_000)),
+    )
+    for symbol in symbols:
+        size = {"symbol": symbol, "quantity": 1, "side": "BUY"}
+        paper.ask("POST", "/fapi/v1/order", {**size, "type": "MARKET"})
+        for price in range(981, 990):
+            paper.ask(
+                "POST",
+                "/fapi/v1/order",
+                {**size, "type": "LIMIT", "price": price, "timeInForce": "GTC"},
+            )
+            paper.advance(40)
+        paper.ask(
+            "POST",
+            "/fapi/v1/algoOrder",
+            {
+                "algoType": "CONDITIONAL",
+                "symbol": symbol,
+                "side": "SELL",
+                "type": "STOP_MARKET",
+                "triggerPrice": 960,
+                "closePosition": "true",
+            },
+        )
+    session = MemorySession(paper)
+    client = BinanceFuturesClient(
+        api_key=KEYS.api_key,
+        api_secret=KEYS.api_secret,
+        rest_url=ORIGIN,
+        clock=paper.clock,
+        session=session,
+    )
+
+    result = await kill(
+        client,
+        HaltLatch(tmp_path / "halt", paper.clock),
+        clock=paper.clock,
+        reason="test",
+        engine_quiet=lambda: True,
+    )
+
+    assert (result.flat, result.rounds, result.problems) == (True, 2, ())
+    assert (len(result.cancelled), len(result.closed)) == (200, 20)
+    # A close for each position, at most two sweeps for each symbol, and two rounds of reads.
+    assert len(session.sent) <= 20 + 2 * 20 + 2 * 5 + 1
+    assert (client.usage.weight_1m or 0) < 600
+
+
 async def test_unreadable_exit_orders_stay_until_the_close_is_filled(scene: Scene) -> None:
     scene.fill()
     scene.venue.fail_always("get_open_algo_orders", OutcomeUnknown("row 1: unknown type"))
@@ -236,10 +341,16 @@ async def test_what_is_gone_already_is_no_problem(scene: Scene, code: int) -> No
     assert result.problems == ()
 
 
+_WRITES = (
+    *("send", "cancel_order", "cancel_algo_order"),
+    *("cancel_all_open_orders", "cancel_all_algo_orders"),
+)
+
+
 @pytest.mark.parametrize("executed", [True, False])
 async def test_doubtful_writes_end_flat_and_never_turned(scene: Scene, executed: bool) -> None:
     scene.fill()
-    for method in ("send", "cancel_order", "cancel_algo_order"):
+    for method in _WRITES:
         scene.venue.fail(method, unknown(), executed=executed)
 
     result = await scene.kill()
@@ -294,7 +405,7 @@ async def test_a_position_left_at_the_deadline_gets_its_stop_back(scene: Scene) 
     scene.fill()
 
     def close_then_reopen(method: str) -> None:
-        if method == "cancel_algo_order" and scene.venue.quantity() == 0:
+        if method == "cancel_all_algo_orders" and scene.venue.quantity() == 0:
             scene.venue.hold("0.01")
             scene.venue.market_fill_max = Decimal(0)
 
@@ -416,7 +527,10 @@ _FAULTS = st.lists(
                 "send",
                 "cancel_order",
                 "cancel_algo_order",
+                "cancel_all_open_orders",
+                "cancel_all_algo_orders",
                 "get_positions",
+                "get_position_sizes",
                 "get_open_orders",
                 "get_open_algo_orders",
                 "get_instruments",

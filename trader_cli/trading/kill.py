@@ -19,6 +19,7 @@ from trader_cli.clock import Clock
 from trader_cli.domain.account import Position
 from trader_cli.domain.client_id import Leg, client_order_id
 from trader_cli.domain.instrument import Instrument, round_quantity_down, split_quantity
+from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import (
     AlgoOrder,
     ConditionalRequest,
@@ -47,6 +48,7 @@ _PAUSE_S: Final = 0.1
 _PAUSE_S_MAX: Final = 1.0
 _QUIET_POLL_S: Final = 0.1
 _PARALLEL_MAX: Final = 20
+_SWEEP_FROM: Final = 2
 _READS_DENIED_MAX: Final = 2
 _ALREADY_SO: Final = frozenset({-2011, -2013, -2022, -4118})
 """Codes that say the order or position is gone already; the next read tells."""
@@ -63,6 +65,9 @@ class KillVenue(Protocol):
 
     async def get_instruments(self) -> dict[str, Instrument]: ...
     async def get_positions(self) -> list[Position]: ...
+    async def get_position_sizes(
+        self, symbol: str | None = None
+    ) -> list[tuple[str, PositionSide, Decimal]]: ...
     async def get_open_orders(self, symbol: str | None = None) -> list[Order]: ...
     async def get_open_algo_orders(self, symbol: str | None = None) -> list[AlgoOrder]: ...
     async def get_open_order_ids(self, symbol: str | None = None) -> list[RawId]: ...
@@ -74,6 +79,8 @@ class KillVenue(Protocol):
     async def cancel_algo_order(
         self, algo_id: int | None = None, *, client_order_id: str | None = None
     ) -> None: ...
+    async def cancel_all_open_orders(self, symbol: str) -> None: ...
+    async def cancel_all_algo_orders(self, symbol: str) -> None: ...
 
 
 class LatchSetter(Protocol):
@@ -327,11 +334,23 @@ class _Kill:
     async def _positions(self) -> tuple[Position, ...] | None:
         try:
             rows = await self.client.get_positions()
+        except OutcomeUnknown as error:
+            self._failed(error)
+            return await self._bare_positions()
         except VenueError as error:
             self._failed(error)
             self.denied += isinstance(error, PermissionDenied)
             return None
         return tuple(row for row in rows if not row.is_flat and self.symbol in (None, row.symbol))
+
+    async def _bare_positions(self) -> tuple[Position, ...] | None:
+        """Read only what a close needs, where the rest of a row cannot be understood."""
+        try:
+            rows = await self.client.get_position_sizes(self.symbol)
+        except VenueError as error:
+            self._failed(error)
+            return None
+        return tuple(_bare_position(*row) for row in rows)
 
     async def _learn_instruments(self) -> None:
         """Learn how large a market order may be; without it positions go in one piece."""
@@ -372,11 +391,39 @@ class _Kill:
         held = {(row.symbol, row.position_side) for row in positions}
         protective = [row for row in algos if _protects(row, held)]
         others = [row for row in algos if row not in protective]
-        _, *filled = await asyncio.gather(
-            self._cancel_each([*orders, *others]), *(self._close(row) for row in positions)
+        _, _, *filled = await asyncio.gather(
+            self._cancel_orders(symbol, orders),
+            # Without a position everything conditional may go at once.
+            self._cancel_algos(symbol, others) if not protective else self._cancel_each(others),
+            *(self._close(row) for row in positions),
         )
         if all(filled):
-            await self._cancel_each(protective)
+            await self._cancel_algos(symbol, protective)
+
+    async def _cancel_orders(self, symbol: str, orders: Sequence[Resting]) -> None:
+        await self._sweep(orders, lambda: self.client.cancel_all_open_orders(symbol))
+
+    async def _cancel_algos(self, symbol: str, orders: Sequence[Resting]) -> None:
+        await self._sweep(orders, lambda: self.client.cancel_all_algo_orders(symbol))
+
+    async def _sweep(
+        self, orders: Sequence[Resting], cancel_all: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Cancel all of a symbol by one request, which a busy account needs to stay under limits.
+
+        What survives that is cancelled by id in the rounds after.
+        """
+        if len(orders) < _SWEEP_FROM or self.rounds > 1:
+            await self._cancel_each(orders)
+            return
+
+        async def cancel() -> bool:
+            await cancel_all()
+            return True
+
+        if await self._attempt(cancel):
+            for order in orders:
+                self.cancelled[(_is_algo(order), order.symbol, _number(order))] = order
 
     async def _close(self, position: Position) -> bool:
         """Close the position reduce-only at market; True if every part is known to be filled."""
@@ -507,6 +554,26 @@ class _Kill:
         except TraderError as error:
             self._say(f"not journaled: {error.message}")
             self.note = None  # one wait is enough
+
+
+def _bare_position(symbol: str, position_side: PositionSide, quantity: Decimal) -> Position:
+    """Return a position of which only symbol, side and size could be read."""
+    return Position(
+        symbol=symbol,
+        position_side=position_side,
+        quantity=quantity,
+        entry_price=ZERO,
+        break_even_price=ZERO,
+        mark_price=ZERO,
+        unrealized_pnl=ZERO,
+        liquidation_price=None,
+        isolated_margin=ZERO,
+        initial_margin=ZERO,
+        maintenance_margin=ZERO,
+        leverage=None,
+        margin_type=None,
+        updated_ms=0,
+    )
 
 
 def _is_algo(order: Resting) -> bool:
