@@ -1,7 +1,8 @@
 """What the venue does on its own: funding every eight hours, margin calls and liquidation.
 
 Source: binance-usdm reference §11.5, §13.4, §13.6. How much of a cross account is taken over at
-once is this venue's own rule: the position that needs most margin first, until the rest stands.
+once is this venue's own rule: of the position that needs most margin what falls into the next lower
+bracket, again and again, until the rest stands. An isolated position goes whole.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.numbers import ZERO
-from trader_cli.paper import events, ledger
+from trader_cli.paper import events, ledger, margin
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
 from trader_cli.paper.settlement import Settlement
@@ -75,7 +77,7 @@ class Clearing:
                 ((of, p) for of, p in account.positions() if not of.isolated),
                 key=lambda pair: pair[0].maintenance_of(pair[1]),
             )
-            self._take_over(of, position, now_ms)
+            self._take_over(of, position, now_ms, quantity=_down_a_bracket(of, position))
         if account.cross_wallet < 0 and account.maintenance == 0:
             self._clear_deficit(-account.cross_wallet, now_ms, None)
 
@@ -84,7 +86,7 @@ class Clearing:
     ) -> None:
         floor = self._core.account.cross_wallet
         self._expire_orders(of, now_ms)
-        self._take_over(of, position, now_ms, spared=floor)
+        self._take_over(of, position, now_ms, quantity=abs(position.amount), spared=floor)
         if self._core.account.cross_wallet < floor:
             self._clear_deficit(floor - self._core.account.cross_wallet, now_ms, of)
 
@@ -94,18 +96,19 @@ class Clearing:
         position: ledger.PositionRecord,
         now_ms: int,
         *,
+        quantity: Decimal,
         spared: Decimal = ZERO,
     ) -> None:
-        """Close a position at the touch and charge the liquidation fee.
+        """Close a part of a position at the touch and charge the liquidation fee on it.
 
         Args:
             spared: the part of the cross wallet the fee must not touch.
         """
         tick = of.tick
         price = tick.bid if position.amount > 0 else tick.ask
-        notional = abs(position.amount) * price
+        notional = quantity * price
         fee = ledger.commission(notional, of.contract.taker_fee)
-        self._settlement.force_close(of, position, price, fee, now_ms)
+        self._settlement.force_close(of, position, price, fee, now_ms, quantity=quantity)
         penalty = ledger.to_ledger(notional * of.contract.instrument.liquidation_fee)
         account = self._core.account
         penalty = min(penalty, max(ZERO, account.cross_wallet - spared))
@@ -141,6 +144,19 @@ class Clearing:
             return False
         self._warned_ms[key] = now_ms
         return True
+
+
+def _down_a_bracket(of: SymbolAccount, position: ledger.PositionRecord) -> Decimal:
+    """Return how much must go for the rest to fall into the next lower bracket; all of the first.
+
+    A large position loses margin requirement with every bracket, so that little may have to go.
+    """
+    size = abs(position.amount)
+    bracket = margin.bracket_of(of.contract.brackets, size * of.mark)
+    kept = round_down_to_step(
+        bracket.notional_floor / of.mark, of.contract.instrument.quantity_step
+    )
+    return size - kept if kept < size else size
 
 
 def next_funding(now_ms: int) -> int:

@@ -70,6 +70,7 @@ class Core:
         disturbance: what may be out of order.
         heard: False while nobody listens; events are not even rendered then.
         outbox: user-data events not yet fetched.
+        forced: liquidations' own orders not yet fetched.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Core:
         self.heard = True
         self.disturbance: Disturbance = Undisturbed()
         self.outbox: list[UserEvent] = []
+        self.forced: list[OrderRecord] = []
         self.changes = Changes()
         self._ids = dict(_FIRST_IDS)
         self._touched: set[str] = set()

@@ -112,7 +112,7 @@ class Exchange:
         self.new_key = new_key
         self.keys = KeyRing(keys, *restored_keys(venue))
         self.ws_api = WsApi(self, ROUTES, self.keys)
-        self._streams = MarketStreams(market, contracts)
+        self._streams = MarketStreams(market, contracts, self.status_of)
 
     def handle(self, request: HttpRequest, now_ms: int) -> HttpResponse:
         """Answer one request."""
@@ -166,6 +166,12 @@ class Exchange:
         if symbol not in self.contracts or symbol not in self.market.symbols:
             raise VenueRefusal(-1121)
         return symbol
+
+    def status_of(self, symbol: str, now_ms: int) -> str:
+        """Return a contract's status as exchangeInfo shows it."""
+        if self.faults.only_cancels(symbol, now_ms):
+            return "TRADING_CANCEL_ONLY"
+        return self.contracts[symbol].instrument.status
 
     def index_price(self, symbol: str) -> Decimal | None:
         """Return a contract's index price, None if it is not traded here."""
@@ -233,11 +239,11 @@ class Exchange:
 
     def _publish(self, now_ms: int) -> None:
         events = self.faults.disturb(self.venue.drain_events(), now_ms)
-        ticks = self.venue.drain_market()
+        ticks, forced = self.venue.drain_market(), self.venue.drain_forced()
         if self.faults.is_silent(now_ms):
             return
         self.subscriptions.publish_user(events, now_ms)
         for name, payload in self._streams.payloads(
-            ticks, self.subscriptions.active_streams, now_ms
+            ticks, self.subscriptions.active_streams, now_ms, forced=forced
         ):
             self.subscriptions.publish_market(name, payload)

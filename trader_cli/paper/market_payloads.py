@@ -13,7 +13,10 @@ from typing import Any, Final
 
 from trader_cli.domain.numbers import to_wire
 from trader_cli.paper.history import Ticker24h
+from trader_cli.paper.instruments import Contract
 from trader_cli.paper.market import Candle, Depth, Funding, MarketTick
+from trader_cli.paper.records import OrderRecord
+from trader_cli.paper.reference_data import AssetIndex, Session
 
 Payload = Mapping[str, Any]
 Levels = Iterable[tuple[Decimal, Decimal]]
@@ -181,6 +184,93 @@ def mini_ticker(day: Ticker24h, now_ms: int) -> Payload:
         "q": to_wire(day.quote_volume),
         "st": _USD_M,
         "ps": day.symbol,
+    }
+
+
+def force_order(order: OrderRecord, now_ms: int) -> Payload:
+    """Render `forceOrder` of a liquidation's own order."""
+    quantity = to_wire(order.quantity)
+    return {
+        "e": "forceOrder",
+        "E": now_ms,
+        "o": {
+            "s": order.symbol,
+            "S": order.side.value,
+            "o": order.type.value,
+            "f": order.time_in_force.value,
+            "q": quantity,
+            "p": to_wire(order.price),
+            "ap": to_wire(order.quote / order.executed if order.executed else order.price),
+            "X": order.status.value,
+            "l": quantity,
+            "z": to_wire(order.executed),
+            "T": order.updated_ms,
+        },
+        "ps": order.symbol,
+        "st": _USD_M,
+    }
+
+
+def contract_info(contract: Contract, status: str, now_ms: int) -> Payload:
+    """Render `contractInfo`, sent when a contract's status changes."""
+    return {
+        "e": "contractInfo",
+        "E": now_ms,
+        "s": contract.symbol,
+        "ps": contract.pair,
+        "ct": contract.contract_type,
+        "dt": contract.delivery_ms,
+        "ot": contract.onboard_ms,
+        "cs": status,
+        "bks": [
+            {
+                "bs": row.bracket,
+                "bnf": int(row.notional_floor),
+                "bnc": int(row.notional_cap),
+                "mmr": float(row.maintenance_rate),
+                "cf": float(row.maintenance_amount),
+                "mi": _leverage_below(contract, row.bracket) + 1,
+                "ma": row.leverage_max,
+            }
+            for row in contract.brackets
+        ],
+        "st": _USD_M,
+    }
+
+
+def _leverage_below(contract: Contract, bracket: int) -> int:
+    """Return the largest leverage of the next bracket, 0 after the last."""
+    later = (row.leverage_max for row in contract.brackets if row.bracket == bracket + 1)
+    return next(later, 0)
+
+
+def asset_index_update(index: AssetIndex, now_ms: int) -> Payload:
+    """Render `assetIndexUpdate`."""
+    buffer, auto = index.buffer, index.exchange_buffer
+    return {
+        "e": "assetIndexUpdate",
+        "E": now_ms,
+        "s": index.symbol,
+        "i": _padded(index.index),
+        "b": _padded(buffer),
+        "a": _padded(buffer),
+        "B": _padded(index.index * (1 - buffer)),
+        "A": _padded(index.index * (1 + buffer)),
+        "q": _padded(auto),
+        "g": _padded(auto),
+        "Q": _padded(index.index * (1 - auto)),
+        "G": _padded(index.index * (1 + auto)),
+    }
+
+
+def session_update(kind: str, session: Session, now_ms: int) -> Payload:
+    """Render the session a stock or commodity market is in; `kind` is the event's name."""
+    return {
+        "e": kind,
+        "E": now_ms,
+        "t": session.start_ms,
+        "T": session.end_ms,
+        "S": session.kind,
     }
 
 

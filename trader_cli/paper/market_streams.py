@@ -10,23 +10,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
 
+from trader_cli.paper.exchange_info import ASSETS
 from trader_cli.paper.history import interval_bounds, ticker_24h
 from trader_cli.paper.instruments import Contract
 from trader_cli.paper.market import Depth, Market, MarketTick
 from trader_cli.paper.market_payloads import (
     Payload,
     agg_trade,
+    asset_index_update,
     book_ticker,
     changed_levels,
     continuous_kline,
+    contract_info,
     day_ticker,
     depth_update,
+    force_order,
     kline,
     mark_price,
     mini_ticker,
+    session_update,
     trade,
+)
+from trader_cli.paper.records import OrderRecord
+from trader_cli.paper.reference_data import (
+    Session,
+    asset_index,
+    commodity_sessions,
+    equity_sessions,
 )
 from trader_cli.paper.stream_names import StreamKind, StreamName
 
@@ -40,11 +53,19 @@ _TICKED: Final = frozenset({StreamKind.BOOK_TICKER, StreamKind.TRADE, StreamKind
 
 @dataclass(slots=True)
 class _Pace:
-    """When a stream last spoke and the time before, and for depth the book it last told."""
+    """When a stream last spoke and the time before, and what it remembers from then.
+
+    Attributes:
+        book: for depth, the book last told.
+        forced: for liquidations, the largest not yet told, by symbol.
+        statuses: for contracts, the statuses last told.
+    """
 
     last_ms: int | None = None
     before_ms: int | None = None
     book: Depth | None = None
+    forced: dict[str, OrderRecord] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,16 +80,35 @@ class _Moment:
 class MarketStreams:
     """Renders the market for streams that somebody hears."""
 
-    def __init__(self, market: Market, contracts: Mapping[str, Contract]) -> None:
+    def __init__(
+        self,
+        market: Market,
+        contracts: Mapping[str, Contract],
+        status_of: Callable[[str, int], str],
+    ) -> None:
+        """Render `contracts` on `market`; `status_of` tells a symbol's status at a time."""
         self._market = market
+        self._contracts = contracts
+        self._status_of = status_of
         self._symbols = [symbol for symbol in contracts if symbol in market.symbols]
         self._paces: dict[str, _Pace] = {}
 
     def payloads(
-        self, ticks: Iterable[MarketTick], streams: Sequence[StreamName], now_ms: int
+        self,
+        ticks: Iterable[MarketTick],
+        streams: Sequence[StreamName],
+        now_ms: int,
+        *,
+        forced: Sequence[OrderRecord] = (),
     ) -> Iterator[tuple[str, object]]:
-        """Yield (stream name, payload) for everything that is due at `now_ms`."""
+        """Yield (stream name, payload) for everything that is due at `now_ms`.
+
+        Args:
+            forced: liquidations since the last call.
+        """
         self._forget_silent(streams)
+        if forced:
+            self._remember_forced(forced, streams)
         self._market.attend(_STREAMS, _ticked(streams))
         if not streams:
             return
@@ -183,8 +223,60 @@ class MarketStreams:
     def _all_mini_tickers(self, _stream: StreamName, moment: _Moment) -> Iterator[Any]:
         yield [mini_ticker(ticker_24h(self._market, one), moment.now_ms) for one in self._symbols]
 
+    def _remember_forced(
+        self, forced: Sequence[OrderRecord], streams: Sequence[StreamName]
+    ) -> None:
+        """Keep the largest liquidation of each symbol until its stream speaks."""
+        for stream in streams:
+            if stream.kind not in (StreamKind.FORCE_ORDER, StreamKind.ALL_FORCE_ORDER):
+                continue
+            waiting = self._paces.setdefault(stream.text, _Pace()).forced
+            for order in forced:
+                known = waiting.get(order.symbol)
+                if stream.symbol in (None, order.symbol) and (
+                    known is None or order.quantity > known.quantity
+                ):
+                    waiting[order.symbol] = order
+
+    def _force_orders(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
+        pace = self._paces[stream.text]
+        waiting, pace.forced = pace.forced, {}
+        for order in waiting.values():
+            yield force_order(order, moment.now_ms)
+
+    def _contract_info(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
+        """Tell contracts whose status changed; the first round only remembers."""
+        pace = self._paces[stream.text]
+        before = pace.statuses
+        pace.statuses = {one: self._status_of(one, moment.now_ms) for one in self._symbols}
+        for symbol, status in pace.statuses.items():
+            if before and before[symbol] != status:
+                yield contract_info(self._contracts[symbol], status, moment.now_ms)
+
+    def _asset_index(self, stream: StreamName, moment: _Moment) -> Iterator[Payload]:
+        for update in self._asset_updates(moment.now_ms):
+            if update["s"] == stream.asset:
+                yield update
+
+    def _all_asset_indices(self, _stream: StreamName, moment: _Moment) -> Iterator[Any]:
+        yield self._asset_updates(moment.now_ms)
+
+    def _asset_updates(self, now_ms: int) -> list[Payload]:
+        found = (asset_index(asset, self._index_price) for asset in ASSETS)
+        return [asset_index_update(index, now_ms) for index in found if index is not None]
+
+    def _index_price(self, symbol: str) -> Decimal | None:
+        return self._market.latest(symbol).index_price if symbol in self._symbols else None
+
+    def _session(self, _stream: StreamName, moment: _Moment) -> Iterator[Payload]:
+        for kind, sessions in (
+            ("EquityUpdate", equity_sessions(moment.now_ms)),
+            ("CommodityUpdate", commodity_sessions(moment.now_ms)),
+        ):
+            yield session_update(kind, _present(sessions, moment.now_ms), moment.now_ms)
+
     def _silent(self, _stream: StreamName, _moment: _Moment) -> Iterator[Payload]:
-        """Nobody else's positions are liquidated here."""
+        """No composite index is listed here."""
         return iter(())
 
 
@@ -203,8 +295,14 @@ _RENDER: Final[dict[StreamKind, Callable[[MarketStreams, StreamName, _Moment], I
     StreamKind.MINI_TICKER: MarketStreams._mini_ticker,
     StreamKind.ALL_TICKER: MarketStreams._all_tickers,
     StreamKind.ALL_MINI_TICKER: MarketStreams._all_mini_tickers,
-    StreamKind.FORCE_ORDER: MarketStreams._silent,
-    StreamKind.ALL_FORCE_ORDER: MarketStreams._silent,
+    StreamKind.FORCE_ORDER: MarketStreams._force_orders,
+    StreamKind.ALL_FORCE_ORDER: MarketStreams._force_orders,
+    StreamKind.RPI_DEPTH: MarketStreams._depth,
+    StreamKind.COMPOSITE_INDEX: MarketStreams._silent,
+    StreamKind.ASSET_INDEX: MarketStreams._asset_index,
+    StreamKind.ALL_ASSET_INDEX: MarketStreams._all_asset_indices,
+    StreamKind.CONTRACT_INFO: MarketStreams._contract_info,
+    StreamKind.TRADING_SESSION: MarketStreams._session,
 }
 assert _RENDER.keys() == set(StreamKind), "every kind of stream says something, or says nothing"
 
@@ -218,6 +316,10 @@ def _ticked(streams: Iterable[StreamName]) -> set[str] | None:
         if stream.kind in _TICKED and stream.symbol is not None:
             symbols.add(stream.symbol)
     return symbols
+
+
+def _present(sessions: Sequence[Session], now_ms: int) -> Session:
+    return next(one for one in sessions if one.start_ms <= now_ms < one.end_ms)
 
 
 def _by_symbol(ticks: Iterable[MarketTick]) -> dict[str, list[MarketTick]]:

@@ -56,8 +56,7 @@ def _exchange_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
         exchange.contracts.values(), exchange.limits.published(), exchange.told_ms(now_ms)
     )
     for row in info["symbols"]:
-        if exchange.faults.only_cancels(row["symbol"], now_ms):
-            row["status"] = "TRADING_CANCEL_ONLY"
+        row["status"] = exchange.status_of(row["symbol"], now_ms)
     return info
 
 

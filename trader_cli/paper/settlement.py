@@ -104,7 +104,8 @@ class Settlement:
         if order.exposure:
             self.expose(of, order)
         account.refresh(of)
-        core.tell(events.trade_lite, order, trade)
+        if not order.forced:
+            core.tell(events.trade_lite, order, trade)
         if opening is not None:
             core.outbox.append(opening)
         core.emit_account("ORDER", now_ms, (of, position))
@@ -124,8 +125,10 @@ class Settlement:
         price: Decimal,
         fee: Decimal,
         now_ms: int,
+        *,
+        quantity: Decimal,
     ) -> OrderRecord:
-        """Take a position over at `price`: the liquidation's own order, filled at once."""
+        """Take `quantity` of a position over at `price`: the liquidation's own order, filled."""
         core = self._core
         order_id = core.next_id("orders")
         side = Side.SELL if position.amount > 0 else Side.BUY
@@ -138,7 +141,7 @@ class Settlement:
             type=OrderType.LIMIT,
             time_in_force=TimeInForce.IOC,
             price=price,
-            quantity=abs(position.amount),
+            quantity=quantity,
             reduce_only=False,
             close_position=False,
             self_trade_prevention=SelfTradePrevention.NONE,
@@ -152,6 +155,7 @@ class Settlement:
         core.client_ids[order.symbol, order.client_order_id] = order
         core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
         self.fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
+        core.forced.append(order)
         return order
 
     def _pay(

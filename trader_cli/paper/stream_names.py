@@ -42,11 +42,17 @@ class StreamKind(Enum):
     MINI_TICKER = "miniTicker"
     TICKER = "ticker"
     FORCE_ORDER = "forceOrder"
+    RPI_DEPTH = "rpiDepth"
+    COMPOSITE_INDEX = "compositeIndex"
+    ASSET_INDEX = "assetIndex"
     ALL_BOOK_TICKER = "!bookTicker"
     ALL_MARK_PRICE = "!markPrice"
     ALL_MINI_TICKER = "!miniTicker"
     ALL_TICKER = "!ticker"
     ALL_FORCE_ORDER = "!forceOrder"
+    ALL_ASSET_INDEX = "!assetIndex"
+    CONTRACT_INFO = "!contractInfo"
+    TRADING_SESSION = "tradingSession"
 
 
 _PUBLIC: Final = frozenset(
@@ -55,6 +61,7 @@ _PUBLIC: Final = frozenset(
         StreamKind.TRADE,  # undocumented; ccxt asks for it here
         StreamKind.DEPTH,
         StreamKind.PARTIAL_DEPTH,
+        StreamKind.RPI_DEPTH,
         StreamKind.ALL_BOOK_TICKER,
     }
 )
@@ -68,6 +75,9 @@ _WHOLE_MARKET: Final[Mapping[str, tuple[StreamKind, int]]] = MappingProxyType(
         "!miniTicker@arr": (StreamKind.ALL_MINI_TICKER, 2_000),
         "!ticker@arr": (StreamKind.ALL_TICKER, 2_000),
         "!forceOrder@arr": (StreamKind.ALL_FORCE_ORDER, 1_000),
+        "!assetIndex@arr": (StreamKind.ALL_ASSET_INDEX, 1_000),
+        "!contractInfo": (StreamKind.CONTRACT_INFO, 0),
+        "tradingSession": (StreamKind.TRADING_SESSION, 1_000),
     }
 )
 _FIXED: Final[Mapping[str, tuple[StreamKind, int]]] = MappingProxyType(
@@ -80,6 +90,8 @@ _FIXED: Final[Mapping[str, tuple[StreamKind, int]]] = MappingProxyType(
         "miniTicker": (StreamKind.MINI_TICKER, 2_000),
         "ticker": (StreamKind.TICKER, 2_000),
         "forceOrder": (StreamKind.FORCE_ORDER, 1_000),
+        "rpiDepth@500ms": (StreamKind.RPI_DEPTH, 500),
+        "compositeIndex": (StreamKind.COMPOSITE_INDEX, 1_000),
     }
 )
 _DEPTH: Final = re.compile(r"depth(5|10|20)?(?:@(0|100|250|500)ms)?", re.ASCII)
@@ -96,10 +108,12 @@ class StreamName:
 
     Attributes:
         text: as subscribed; answers in combined form carry it.
-        symbol: upper case, None for streams of the whole market.
+        symbol: upper case, None for streams of the whole market. A name whose symbol is not in
+            lower case is heard by nobody, as at Binance: it stays as it was written then.
         every_ms: least time between two messages, 0 for real time.
         interval: of klines, else "".
         levels: of partial depth, else 0.
+        asset: name of the asset's index, upper case, else "".
     """
 
     text: str
@@ -108,6 +122,7 @@ class StreamName:
     every_ms: int
     interval: str = ""
     levels: int = 0
+    asset: str = ""
 
     def is_served_in(self, room: Room, *, strict_legacy: bool) -> bool:
         """Return True if a connection of `room` ever hears this stream; others stay silent."""
@@ -134,9 +149,12 @@ def parse_stream(text: str) -> StreamName | None:
     symbol, separator, topic = text.partition("@")
     if not separator or not symbol.isalnum():
         return None
+    if topic == "assetIndex":
+        kind, asset = StreamKind.ASSET_INDEX, symbol.upper()
+        return StreamName(text=text, kind=kind, symbol=None, every_ms=1_000, asset=asset)
     if topic in _FIXED:
         kind, every_ms = _FIXED[topic]
-        return StreamName(text=text, kind=kind, symbol=symbol.upper(), every_ms=every_ms)
+        return StreamName(text=text, kind=kind, symbol=_symbol(symbol), every_ms=every_ms)
     kline = _KLINE.fullmatch(topic)
     if kline is not None:
         return _kline(text, StreamKind.KLINE, symbol, kline[1])
@@ -147,7 +165,7 @@ def parse_stream(text: str) -> StreamName | None:
     return StreamName(
         text=text,
         kind=StreamKind.PARTIAL_DEPTH if levels else StreamKind.DEPTH,
-        symbol=symbol.upper(),
+        symbol=_symbol(symbol),
         every_ms=_DEPTH_EVERY_MS if every is None else int(every),
         levels=int(levels or 0),
     )
@@ -203,5 +221,9 @@ def _kline(text: str, kind: StreamKind, symbol: str, interval: str) -> StreamNam
     if interval not in INTERVALS:
         return None
     return StreamName(
-        text=text, kind=kind, symbol=symbol.upper(), every_ms=_KLINE_EVERY_MS, interval=interval
+        text=text, kind=kind, symbol=_symbol(symbol), every_ms=_KLINE_EVERY_MS, interval=interval
     )
+
+
+def _symbol(written: str) -> str:
+    return written.upper() if written == written.lower() else written.lower()

@@ -29,6 +29,7 @@ from trader_cli.paper.market import Market, MarketTick
 from trader_cli.paper.order_desk import OrderDesk, record_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.queries import Queries
+from trader_cli.paper.records import OrderRecord
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
 from trader_cli.paper.settlement import Settlement
@@ -161,6 +162,11 @@ class Venue:
             taken.clear()
         if of.positions or of.resting:
             self._core.account.refresh(of)
+
+    def drain_forced(self) -> list[OrderRecord]:
+        """Return the liquidations' own orders since the last call."""
+        drained, self._core.forced = self._core.forced, []
+        return drained
 
     def _on_tick(self, tick: MarketTick) -> None:
         of = self._core.account.symbols.get(tick.symbol)
