@@ -122,12 +122,12 @@ async def open_long(desk: Desk, style: EntryStyle = EntryStyle.MARKET) -> Opened
     )
 
 
-LIMITING = {FaultKind.TOO_MANY_REQUESTS, FaultKind.BANNED, FaultKind.AMNESIA}
+LASTING = {FaultKind.TOO_MANY_REQUESTS, FaultKind.BANNED, FaultKind.AMNESIA, FaultKind.MAINTENANCE}
 SLOW = {FaultKind.SILENT, FaultKind.SILENT_EXECUTED}
-FAILURES = sorted(ANSWERS - LIMITING - SLOW)
+FAILURES = sorted(ANSWERS - LASTING - SLOW)
 EXECUTED = [kind for kind in FAILURES if kind.endswith("_executed")]
 NOT_EXECUTED = [kind for kind in FAILURES if not kind.endswith("_executed")]
-PROVEN = (FaultKind.UNAVAILABLE, FaultKind.OVERLOADED, FaultKind.MAINTENANCE)
+PROVEN = (FaultKind.UNAVAILABLE, FaultKind.OVERLOADED)
 
 
 @pytest.mark.parametrize("kind", EXECUTED)

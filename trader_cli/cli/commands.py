@@ -70,7 +70,7 @@ GROUPS: Final[dict[str, CommandGroup]] = {
     "paper": CommandGroup(
         module="trader_cli.cli.paper",
         summary="The embedded paper exchange",
-        verbs=("serve", "start", "stop", "status", "reset", "price"),
+        verbs=("serve", "start", "stop", "status", "reset", "price", "fault"),
     ),
 }
 

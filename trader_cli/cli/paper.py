@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trader_cli.cli.arguments import Symbol, positive_number
-from trader_cli.cli.invocation import Answer, Invocation, Json, Table, invocation_of
+from trader_cli.cli.invocation import Answer, Json, Table, invocation_of
 from trader_cli.cli.output import pairs
+from trader_cli.cli.paper_fault import app as fault_app
+from trader_cli.cli.paper_home import settings_of_paper
 from trader_cli.cli.records import number
 from trader_cli.clock import SystemClock
-from trader_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from trader_cli.config import Settings
+    pass
 
 app = typer.Typer(
     help="The embedded paper exchange: it outlives the command that starts it.",
     rich_markup_mode=None,
     add_completion=False,
 )
+app.add_typer(fault_app, name="fault")
 
 
 @app.command("serve")
@@ -31,7 +33,7 @@ def serve(context: typer.Context) -> int:
     from trader_cli.paper.service import serve as serve_exchange
 
     invocation = invocation_of(context)
-    settings = _settings(invocation)
+    settings = settings_of_paper(invocation)
     serve_exchange(
         settings.home,
         settings.paper,
@@ -45,7 +47,7 @@ def start(context: typer.Context) -> Answer:
     """Start the exchange in the background; one that runs already is left running."""
     from trader_cli.paper.process import ensure_running
 
-    settings = _settings(invocation_of(context))
+    settings = settings_of_paper(invocation_of(context))
     ensure_running(settings.home, SystemClock(), settings.paper)
     return _status("Paper exchange", settings.home)
 
@@ -55,7 +57,7 @@ def stop(context: typer.Context) -> Answer:
     """Stop the exchange; its state stays."""
     from trader_cli.paper.process import stop as stop_exchange
 
-    settings = _settings(invocation_of(context))
+    settings = settings_of_paper(invocation_of(context))
     was_running = stop_exchange(settings.home, SystemClock())
     title = "Stopped" if was_running else "It was not running"
     data: Json = {"running": False, "was_running": was_running}
@@ -65,7 +67,7 @@ def stop(context: typer.Context) -> Answer:
 @app.command("status")
 def status(context: typer.Context) -> Answer:
     """Show whether it runs, where, and its key pair, which protects play money only."""
-    return _status("Paper exchange", _settings(invocation_of(context)).home)
+    return _status("Paper exchange", settings_of_paper(invocation_of(context)).home)
 
 
 @app.command("reset")
@@ -85,7 +87,7 @@ def reset(
     from trader_cli.paper.process import reset as reset_exchange
 
     invocation = invocation_of(context)
-    settings = _settings(invocation)
+    settings = settings_of_paper(invocation)
     title = "Would be reset; nothing was done"
     if not invocation.shared.dry_run:
         invocation.confirm("Erase the paper account's positions, orders and history?")
@@ -112,26 +114,10 @@ def price(
     from trader_cli.paper.process import ensure_running
     from trader_cli.paper.process import price as ask_price
 
-    settings = _settings(invocation_of(context))
+    settings = settings_of_paper(invocation_of(context))
     ensure_running(settings.home, SystemClock(), settings.paper)
     data = ask_price(settings.home, symbol, new_price)
     return Answer(data=data, tables=lambda: [pairs("Price", data)])
-
-
-def _settings(invocation: Invocation) -> Settings:
-    """Return the settings of the paper environment, whatever the default one is.
-
-    Raises:
-        UsageError: another environment was asked for.
-    """
-    from dataclasses import replace
-
-    from trader_cli.cli.context import settings_of
-
-    if invocation.shared.env not in (None, "paper"):
-        raise UsageError(f"--env {invocation.shared.env} has no embedded exchange")
-    invocation.shared = replace(invocation.shared, env="paper")
-    return settings_of(invocation)
 
 
 def _status(title: str, home: Path) -> Answer:

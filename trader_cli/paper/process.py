@@ -181,6 +181,34 @@ def price(home: Path, symbol: str, new_price: Decimal | None = None) -> dict[str
     return _call(_needed(home), "POST", "/paper/price", values | {"price": to_wire(new_price)})
 
 
+def arm_fault(home: Path, values: dict[str, str]) -> dict[str, Any]:
+    """Let the running exchange fail as `values` say: kind, path, times and so on.
+
+    Raises:
+        NotSent: no exchange is running. Rejected: it refused the wish.
+    """
+    return _call(_needed(home), "POST", "/paper/fault", values)
+
+
+def faults(home: Path) -> dict[str, Any]:
+    """Return what is armed at the running exchange, and every kind there is.
+
+    Raises:
+        NotSent: no exchange is running.
+    """
+    return _call(_needed(home), "GET", "/paper/fault", {})
+
+
+def clear_faults(home: Path, number: int | None = None) -> dict[str, Any]:
+    """Disarm one failure of the running exchange, or all.
+
+    Raises:
+        NotSent: no exchange is running.
+    """
+    values = {} if number is None else {"number": str(number)}
+    return _call(_needed(home), "DELETE", "/paper/fault", values)
+
+
 def recorded_endpoint(home: Path) -> PaperEndpoint | None:
     """Return what the last server wrote down, whether it still runs or not."""
     try:
