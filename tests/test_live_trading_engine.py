@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine_rig import SYMBOL, Rig, rig
+from trader_cli.domain.client_id import Leg
+from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
+from trader_cli.domain.terms import Side
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.paper.faults import FaultKind
 
@@ -568,6 +571,53 @@ async def test_restart_after_a_fill_that_nobody_saw_protects_it(world: Rig) -> N
     assert [row["triggerPrice"] for row in world.stops()] == ["94833.80"]
     world.decide("CUT_LOSS")
     await world.until(lambda: world.quantity() == 0, within_s=4)
+
+
+async def test_restart_protects_before_it_has_proven_that_a_lost_stop_never_came(
+    world: Rig,
+) -> None:
+    world.paper.exchange.faults.arm(FaultKind.DROPPED, method="POST", path=ALGO, times=1_000)
+    await world.start()
+    world.decide("LONG")
+    await world.fill_resting()
+    await world.until(world.quantity, within_s=2)
+    await world.kill_9()
+    world.paper.exchange.faults.clear()
+    assert world.stops() == []
+    # Absence is proven only recvWindow and a margin later: six seconds that cannot be waited for.
+
+    await world.start()
+    await world.until(world.stops, within_s=1.5)
+
+    world.decide("LONG", advisor="lion")
+    await world.pass_time(1)
+    assert world.refusals() == ["owned"], "it knows whose the position is, too"
+    await world.pass_time(15)
+    assert len(world.stops()) == 1
+    assert world.journal.unknown_intents() == []
+
+
+async def test_nothing_opens_while_the_outcome_of_an_order_is_doubtful(world: Rig) -> None:
+    await world.start()
+    await world.kill_9()
+    request = LimitRequest(
+        symbol=SYMBOL,
+        side=Side.BUY,
+        quantity=Decimal("0.002"),
+        price=Decimal(60_000),
+        client_order_id="trd-lost-en0",
+    )
+    world.journal.record_intent(
+        source="lost", leg=Leg.ENTRY, attempt=0, request=request, details={}
+    )
+
+    await world.start()
+    world.decide("LONG")
+    await world.pass_time(4)
+    assert world.entries() == []
+
+    await world.enter()
+    assert world.quantity() > 0
 
 
 async def test_restart_after_the_stop_fired_settles_and_cleans_up(world: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,8 +19,12 @@ from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.order_life_cycle import IntentEvent
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction, PositionSide, Side
+from trader_cli.engine.decide import step
+from trader_cli.engine.draft import EngineRules
+from trader_cli.engine.facts import Ownership, PositionSeen
 from trader_cli.engine.readings import held_position, is_still_that_trade
 from trader_cli.engine.remembered import OpenDecision
+from trader_cli.engine.state import EngineState
 
 
 @pytest.fixture
@@ -229,3 +234,21 @@ def test_hedge_mode_shows_the_preferred_side_else_the_larger() -> None:
     assert held_position([long, short], SYMBOL, prefer=None) is short
     assert held_position([position("0")], SYMBOL, prefer=None) is None
     assert held_position([long], "ETHUSDT", prefer=None) is None
+
+
+def test_position_whose_owner_is_proven_late_becomes_his() -> None:
+    foreign = PositionSeen(
+        symbol=SYMBOL, direction=Direction.LONG, quantity=Decimal("0.01"), entry_price=Decimal(1)
+    )
+    owner = Ownership(
+        advisor="wolf", decision_id="d", opened_ms=NOW_MS - 5_000, max_holding_ms=None
+    )
+    state, _ = step(EngineState(), foreign, NOW_MS, EngineRules())
+    assert not state.holdings[SYMBOL].is_own
+
+    state, actions = step(state, replace(foreign, ownership=owner), NOW_MS, EngineRules())
+
+    holding = state.holdings[SYMBOL]
+    assert (holding.advisor, holding.opened_ms) == ("wolf", NOW_MS - 5_000)
+    assert holding.naked_since_ms == NOW_MS, "and has to be looked after from now on"
+    assert actions == ()

@@ -34,6 +34,8 @@ def on_position(draft: Draft, fact: PositionSeen) -> None:
         if holding is not None:
             on_flat(draft, holding)
         return
+    if holding is not None and not holding.is_own and fact.ownership is not None:
+        holding = None  # proven late: it was taken for somebody else's
     if holding is not None and holding.direction is fact.direction:
         draft.holdings[fact.symbol] = replace(
             holding, quantity=fact.quantity, entry_price=fact.entry_price

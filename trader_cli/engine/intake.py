@@ -215,7 +215,7 @@ class Intake:
         ]
         facts: list[Fact] = [
             *gone,
-            Reconciled(positions=tuple(seen), may_open=recovered.stream_is_open),
+            Reconciled(positions=tuple(seen), may_open=recovered.may_open),
         ]
         if not recovered.stream_is_open:
             facts.append(GapSeen(stream="user", reason="not connected"))

@@ -418,7 +418,9 @@ class LiveTradingEngine:
             await self._clock.sleep(pause_s)
 
     async def _reconcile_when_wanted(self) -> None:
-        at_start = True
+        """Reconcile at once without patience, then again with it where something is in doubt."""
+        open_decisions = dict(self._remembered.open_decisions)
+        at_start, is_patient = True, False
         while True:
             await self._reconcile_wanted.wait()
             await self._wait_for_stream()
@@ -427,17 +429,26 @@ class LiveTradingEngine:
                 recovered = await recover(
                     self._hands,
                     symbols=self._symbols,
-                    open_decisions=self._remembered.open_decisions if at_start else {},
+                    open_decisions=open_decisions,
                     decisions=self._remembered.decisions,
                     at_start=at_start,
                     stream_is_open=self._stream_is_open.is_set(),
+                    is_patient=is_patient,
                 )
             except (VenueError, JournalUnavailable) as error:
                 self._warn("reconcile", error.message)
                 self._reconcile_wanted.set()
             else:
-                at_start = False
                 await self._inbox.put(recovered)
+                is_patient = not recovered.is_final
+                if is_patient:
+                    told = {row.symbol for row in recovered.owned}
+                    told |= {row.seen.symbol for row in recovered.gone}
+                    for symbol in told:
+                        open_decisions.pop(symbol, None)
+                    self._reconcile_wanted.set()
+                    continue
+                at_start, open_decisions = False, {}
             await self._clock.sleep(_RECONCILE_PAUSE_S)
 
     async def _wait_for_stream(self) -> None:

@@ -27,6 +27,7 @@ from trader_cli.engine.readings import (
     read,
 )
 from trader_cli.engine.remembered import OpenDecision
+from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.protection_spec import ProtectionSpec
 from trader_cli.trading.reconcile import reconcile
 
@@ -66,6 +67,7 @@ class Recovered:
         cancelled: client ids of entries of an earlier run that were taken back.
         drifts: differences between our belief and the exchange, as sentences.
         stream_is_open: False where the user stream could not be opened in time.
+        is_final: False while doubtful orders are still being asked about.
     """
 
     reading: Reading
@@ -77,6 +79,11 @@ class Recovered:
     owned: tuple[Owned, ...]
     gone: tuple[Gone, ...]
     stream_is_open: bool
+    is_final: bool
+
+    @property
+    def may_open(self) -> bool:
+        return self.stream_is_open and self.is_final
 
 
 async def recover(
@@ -87,6 +94,7 @@ async def recover(
     decisions: Container[str],
     at_start: bool,
     stream_is_open: bool,
+    is_patient: bool,
 ) -> Recovered:
     """Reconcile the account and return what was found.
 
@@ -95,12 +103,14 @@ async def recover(
             when the engine knows its own positions.
         decisions: ids of every decision that was ever acted on.
         at_start: take back entries that an earlier run left resting, and exits without a position.
+        is_patient: wait for the proof that a doubtful order never came, which takes longer than a
+            position may be naked; else what is found at once is told, and the rest is doubtful.
 
     Raises:
         VenueError: something could not be read; nothing is concluded.
         JournalUnavailable: the journal cannot be read or written.
     """
-    report = await reconcile(hands.orders)
+    report = await reconcile(hands.orders, within_s=RESOLVE_S if is_patient else 0)
     cancelled: tuple[str, ...] = ()
     if at_start:
         entries = [row for row in report.own_orders if _is_left_over(hands, row, decisions)]
@@ -125,6 +135,7 @@ async def recover(
         owned=owned,
         gone=gone,
         stream_is_open=stream_is_open,
+        is_final=is_patient or report.is_clean,
     )
 
 
