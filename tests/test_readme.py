@@ -48,7 +48,7 @@ def parse(command: str) -> None:
     group = find_group(words[0])
     shown = typer.main.get_command(import_module(group.module).app)
     rest = words[1:]
-    if group.verbs:
+    while hasattr(shown, "commands"):
         shown = shown.commands[rest.pop(0)]
     shown.make_context(command, rest)
 
