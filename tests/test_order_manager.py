@@ -84,9 +84,11 @@ def sell_stop(price: str, **changes: Any) -> ConditionalRequest:
     return replace(request, **changes)
 
 
-async def place(floor: Floor, request: OrderRequest, **options: Any) -> Placed:
+async def place(
+    floor: Floor, request: OrderRequest, *, source: str = "t", **options: Any
+) -> Placed:
     leg = Leg.ENTRY if isinstance(request, LimitRequest) else Leg.STOP
-    return await floor.run(floor.orders.place(request, source="t", leg=leg, **options))
+    return await floor.run(floor.orders.place(request, source=source, leg=leg, **options))
 
 
 def status_of(floor: Floor, client_order_id: str) -> IntentStatus:
@@ -566,7 +568,7 @@ async def seed_everything(floor: Floor) -> dict[str, str]:
     """Rest one order of every kind beside a position; return their client ids."""
     floor.venue.hold("0.001")
     entry = await place(floor, buy(quantity="0.001"))
-    stop = await place(floor, sell_stop("94000"))
+    stop = await place(floor, sell_stop("94000"), source="another")
     foreign = floor.venue.rest(buy(client_order_id="web-1"))
     orphan = floor.venue.rest(sell_stop("2000", symbol="ETHUSDT", client_order_id="trd-orphan"))
     return {
@@ -616,8 +618,8 @@ async def test_an_order_is_cancelled_by_any_of_its_ids(floor: Floor) -> None:
     assert isinstance(order, Order)
     assert isinstance(stop, AlgoOrder)
 
-    await floor.run(floor.orders.cancel(str(order.order_id)))
     await floor.run(floor.orders.cancel(stop.client_order_id))
+    await floor.run(floor.orders.cancel(str(order.order_id)))
 
     assert [*floor.venue.open_orders, *floor.venue.open_algos] == []
     with pytest.raises(Rejected):

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.account import Position
-from trader_cli.domain.client_id import Leg, is_own
+from trader_cli.domain.client_id import Leg, belong_together, is_own
 from trader_cli.domain.instrument import round_price_in_favour
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
@@ -123,6 +123,59 @@ class ExitSpot:
             leg=leg,
             quantity=abs(position.quantity),
         )
+
+
+async def rest_at_once(
+    desk: OrderDesk,
+    symbol: str,
+    direction: Direction,
+    position_side: PositionSide,
+    plan: ProtectionPlan,
+    *,
+    source: str,
+    within_s: float,
+) -> Protection:
+    """Place the plan's stop and target as closePosition orders, in one round trip.
+
+    For a position that is just being opened, or will be when a resting entry fills: nothing of ours
+    is looked for or replaced. A trailing stop needs a quantity and is left to `protect`.
+    """
+    parts = await asyncio.gather(
+        *(
+            _place_whole(desk, symbol, direction, position_side, leg, price, source, within_s)
+            for leg, price in (
+                (Leg.STOP, plan.stop_price),
+                (Leg.TAKE_PROFIT, plan.take_profit_price),
+            )
+        )
+    )
+    stop, target = (None if isinstance(part, TraderError) else part for part in parts)
+    return Protection(
+        stop=stop,
+        take_profit=target,
+        problems=tuple(part for part in parts if isinstance(part, TraderError)),
+    )
+
+
+async def _place_whole(
+    desk: OrderDesk,
+    symbol: str,
+    direction: Direction,
+    position_side: PositionSide,
+    leg: Leg,
+    price: Decimal | None,
+    source: str,
+    within_s: float,
+) -> ExitOutcome | TraderError | None:
+    if price is None:
+        return None
+    spot = ExitSpot(symbol=symbol, direction=direction, position_side=position_side, leg=leg)
+    try:
+        return Resting(order=await _place(desk, _request(spot, price), spot, source, within_s))
+    except Rejected as error:
+        return _would_trigger(spot, price, error) if error.code in _WOULD_TRIGGER else error
+    except TraderError as error:
+        return error
 
 
 async def rest_exit(
@@ -275,8 +328,9 @@ async def clean_up_exits(
 ) -> tuple[Order | AlgoOrder, ...]:
     """Cancel our own exit orders of a symbol whose position is gone; return what was cancelled.
 
-    The orders are listed before the position is read: a position opened in between has its exits
-    placed after the list, so they are never touched.
+    Exits that belong to an entry that still rests stay with it. The orders are listed before the
+    position is read: a position opened in between has its exits placed after the list, so they
+    are never touched.
 
     Raises:
         VenueError: something could not be read, or an order may still rest.
@@ -286,11 +340,14 @@ async def clean_up_exits(
     )
     rows = await desk.client.get_position_risk(symbol)
     held = {row.position_side for row in rows if not row.is_flat}
+    resting: list[Order | AlgoOrder] = [*orders, *algos]
+    entries = [row for row in resting if is_own(row.client_order_id) and not only_reduces(row)]
 
     def is_orphan(order: Order | AlgoOrder) -> bool:
         wanted = position_side is None or order.position_side is position_side
         mine = is_own(order.client_order_id) and only_reduces(order)
-        return wanted and mine and order.position_side not in held
+        waits = any(belong_together(order.client_order_id, row.client_order_id) for row in entries)
+        return wanted and mine and not waits and order.position_side not in held
 
     gone = await _remove(desk, [row for row in algos if is_orphan(row)])
     cancelled = await asyncio.gather(*(desk.cancel_order(row) for row in orders if is_orphan(row)))

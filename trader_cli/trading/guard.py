@@ -2,6 +2,10 @@
 
 Knows one rule: a position that has no stop within the policy's time is to be closed at market, and
 the seconds in between are measured. Closing is the caller's, once the entry has ended.
+
+The first fill itself says where the stop belongs, so the stop is the very next request: it covers
+the whole position whatever else fills, and moves to the final entry price at the end. What stands
+in its way (an older stop, a price unknown) is dealt with by reading first.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ from typing import Final
 
 from trader_cli.domain.account import Position
 from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.order import Order
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.errors import VenueError
-from trader_cli.trading.brackets import Protection, covers
+from trader_cli.trading.brackets import Protection, covers, rest_at_once
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
 
@@ -28,6 +33,7 @@ class Guard:
 
     Attributes:
         first_fill: set by the entry at its first execution, or when there may have been one.
+        is_fresh: nothing was held before, so no stop of ours can be in the way.
         entry_over: set when no order of the entry can fill any more.
         must_close: the position could not be protected in time, or price is through its stop.
         unprotected_ms: from the first fill until the stop rested, None if it never did.
@@ -44,7 +50,11 @@ class Guard:
         leverage: int,
         instrument: Instrument,
         source: str,
+        is_fresh: bool = False,
+        expected_price: Decimal | None = None,
     ) -> None:
+        self.is_fresh = is_fresh
+        self._fill_price = expected_price
         self.first_fill = asyncio.Event()
         self.entry_over = asyncio.Event()
         self.must_close = False
@@ -61,6 +71,12 @@ class Guard:
         self._instrument = instrument
         self._source = source
         self._planned: ProtectionPlan | None = None
+
+    def filled(self, order: Order) -> None:
+        """Tell of the entry's first execution; its price says where the stop belongs."""
+        # A market order's answer names no price; what was expected of it stands in.
+        self._fill_price = order.average_price or order.price or self._fill_price
+        self.first_fill.set()
 
     async def run(self, cancelled: asyncio.Event) -> None:
         """Protect from the first fill on; on failure set `must_close` and `cancelled`."""
@@ -106,6 +122,10 @@ class Guard:
 
     async def _rest_exits(self, spec: ProtectionSpec) -> bool:
         """Try until the stop rests (True), nothing is left to protect (True), or it is too late."""
+        if await self._rest_at_once(spec):
+            return True
+        if self.protection is not None and self.protection.must_close:
+            return False
         while True:
             try:
                 position = await self._read()
@@ -122,6 +142,25 @@ class Guard:
                 return True
             # The fill may be known before the position shows it.
             await self._clock.sleep(_LOOK_AGAIN_S if position is None else _TRY_AGAIN_S)
+
+    async def _rest_at_once(self, spec: ProtectionSpec) -> bool:
+        """Place stop and target without reading anything first; False leaves it to the reading."""
+        if not self.is_fresh or self._fill_price is None:
+            return False
+        plan = self._plan(spec, self._fill_price)
+        protection = await rest_at_once(
+            self._orders,
+            self._symbol,
+            self._direction,
+            self._position_side,
+            plan,
+            source=self._source,
+            within_s=self._orders.policy.protect_within_s,
+        )
+        if protection.must_close or (protection.is_stopped and plan.trailing is None):
+            self.protection = protection
+            self._planned = plan
+        return protection.is_stopped
 
     async def _protect(self, spec: ProtectionSpec, position: Position) -> bool:
         plan = self._plan(spec, position.entry_price)

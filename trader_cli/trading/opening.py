@@ -105,6 +105,8 @@ class Opening:
             leverage=terms.leverage,
             instrument=terms.instrument,
             source=terms.source,
+            is_fresh=terms.held_before == 0,
+            expected_price=expected,
         )
         entry: EntryResult | None = None
         failure: TraderError | None = None
@@ -124,7 +126,7 @@ class Opening:
         terms, wish = self._terms, self._wish
 
         def filled(order: Order) -> None:
-            guard.first_fill.set()
+            guard.filled(order)
             if wish.on_first_fill is not None:
                 wish.on_first_fill(order)
 

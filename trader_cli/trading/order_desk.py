@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -22,7 +22,9 @@ from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import (
     AlgoOrder,
+    ConditionalRequest,
     LimitRequest,
+    MarketRequest,
     Order,
     OrderRequest,
     only_reduces,
@@ -37,6 +39,8 @@ from trader_cli.errors import (
     RateLimited,
     RefusedByRisk,
     Rejected,
+    TraderError,
+    VenueError,
 )
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
@@ -88,8 +92,11 @@ class Placed:
 
 
 @dataclass(slots=True)
-class _Attempt:
-    """One attempt to send; `journaled` False means the journal did not take the intent."""
+class Prepared:
+    """An approved order with its client id, journaled and not sent yet.
+
+    `journaled` False means the journal did not take the intent.
+    """
 
     request: OrderRequest
     stop_price: Decimal | None
@@ -175,17 +182,96 @@ class OrderDesk(OrderTracker):
             Rejected, PermissionDenied, NotSent, RateLimited: proven not executed.
             OutcomeUnknown: journaled as unknown; nothing else opens on the symbol until resolved.
         """
+        prepared = await self.prepare(
+            request,
+            source=source,
+            leg=leg,
+            attempt=attempt,
+            view=view,
+            stop_price=stop_price,
+            still_wanted=still_wanted,
+        )
+        order = await self._deliver(prepared, still_wanted, within_s=0.0 if urgent else resolve_s)
+        self._keep(order)
+        return Placed(order=order, request=prepared.request, notes=tuple(prepared.notes))
+
+    async def prepare(
+        self,
+        request: OrderRequest,
+        *,
+        source: str,
+        leg: Leg,
+        attempt: int | None = None,
+        view: RiskView | None = None,
+        stop_price: Decimal | None = None,
+        still_wanted: Wanted = always,
+    ) -> Prepared:
+        """Fit, approve and journal an order; it is not sent. See `place` for what is raised."""
         number = self.next_attempt(source, leg) if attempt is None else attempt
         request = replace(request, client_order_id=client_order_id(source, leg, number))
         instrument = await self.instrument(request.symbol)
         approved = await self._approve(request, instrument, view, stop_price, still_wanted)
-        sending = _Attempt(
+        prepared = Prepared(
             request=approved.request, stop_price=stop_price, notes=list(approved.notes)
         )
-        self._journal_intent(sending, source=source, leg=leg, attempt=number)
-        order = await self._deliver(sending, still_wanted, within_s=0.0 if urgent else resolve_s)
+        self._journal_intent(prepared, source=source, leg=leg, attempt=number)
+        return prepared
+
+    async def send_prepared(self, batch: Sequence[Prepared]) -> list[Placed | TraderError]:
+        """Send up to five regular orders at once, or one order of any kind; never raises for one.
+
+        Each outcome is proven and journaled by itself.
+        """
+        if len(batch) == 1:
+            return [await self._delivered(batch[0])]
+        requests = [self._regular(prepared) for prepared in batch]
+        answers: Sequence[Order | VenueError]
+        try:
+            if not all(only_reduces(request) for request in requests):
+                self._refuse_beyond_order_budget()
+                for request in requests:
+                    self._refuse_while_halted(request.symbol)
+            for prepared in batch:
+                self._note(prepared, IntentEvent.SEND, {})
+            answers = await self.client.send_batch(requests)
+        except (VenueError, Halted) as error:
+            return [await self._concluded(prepared, error) for prepared in batch]
+        except asyncio.CancelledError:
+            for prepared in batch:
+                self._note(prepared, IntentEvent.DOUBT, {"error": "cancelled while being sent"})
+            raise
+        return [
+            await self._concluded(prepared, answer)
+            for prepared, answer in zip(batch, answers, strict=True)
+        ]
+
+    async def view(self, symbol: str) -> RiskView:
+        """Return what a risk check on `symbol` looks at, as `place` reads it."""
+        return await self._views(symbol)
+
+    def _regular(self, prepared: Prepared) -> LimitRequest | MarketRequest:
+        request = prepared.request
+        assert not isinstance(request, ConditionalRequest), "these go one by one"
+        return request
+
+    async def _delivered(self, prepared: Prepared) -> Placed | TraderError:
+        try:
+            order = await self._deliver(prepared, always, within_s=RESOLVE_S)
+        except TraderError as error:
+            return error
         self._keep(order)
-        return Placed(order=order, request=sending.request, notes=tuple(sending.notes))
+        return Placed(order=order, request=prepared.request, notes=tuple(prepared.notes))
+
+    async def _concluded(
+        self, prepared: Prepared, answer: Order | TraderError
+    ) -> Placed | TraderError:
+        """Journal what came of one order of a batch, and prove it where it is in doubt."""
+        try:
+            order = await self._outcome(prepared, answer, within_s=RESOLVE_S)
+        except TraderError as error:
+            return error
+        self._keep(order)
+        return Placed(order=order, request=prepared.request, notes=tuple(prepared.notes))
 
     async def _approve(
         self,
@@ -295,7 +381,7 @@ class OrderDesk(OrderTracker):
             advice="Try again in some seconds.",
         )
 
-    def _journal_intent(self, sending: _Attempt, *, source: str, leg: Leg, attempt: int) -> None:
+    def _journal_intent(self, sending: Prepared, *, source: str, leg: Leg, attempt: int) -> None:
         request = sending.request
         exit_only = only_reduces(request)
         try:
@@ -314,27 +400,39 @@ class OrderDesk(OrderTracker):
             sending.notes.append(f"sent without a journal entry: {error.message}")
 
     async def _deliver(
-        self, sending: _Attempt, still_wanted: Wanted, *, within_s: float
+        self, sending: Prepared, still_wanted: Wanted, *, within_s: float
     ) -> Order | AlgoOrder:
         self._note(sending, IntentEvent.SEND, {})
+        answer: Order | AlgoOrder | TraderError
         try:
-            order = await self._send(sending, still_wanted)
-        except OutcomeUnknown as error:
-            self._note(sending, IntentEvent.DOUBT, {"error": error.message})
-            return await self._settle_doubt(sending, error, within_s)
-        except (Rejected, PermissionDenied) as error:
-            self._note(sending, IntentEvent.REJECT, _error_details(error))
-            raise
-        except (NotSent, RateLimited, Halted, RefusedByRisk) as error:
-            self._note(sending, IntentEvent.NOT_SENT, _error_details(error))
-            raise
+            answer = await self._send(sending, still_wanted)
+        except TraderError as error:
+            answer = error
         except asyncio.CancelledError:
             self._note(sending, IntentEvent.DOUBT, {"error": "cancelled while it was being sent"})
             raise
-        self._note(sending, event_of(order), order_details(order))
-        return order
+        return await self._outcome(sending, answer, within_s=within_s)
 
-    async def _send(self, sending: _Attempt, still_wanted: Wanted) -> Order | AlgoOrder:
+    async def _outcome(
+        self, sending: Prepared, answer: Order | AlgoOrder | TraderError, *, within_s: float
+    ) -> Order | AlgoOrder:
+        """Journal what a send came to and return the order, or raise what it failed with."""
+        match answer:
+            case OutcomeUnknown():
+                self._note(sending, IntentEvent.DOUBT, {"error": answer.message})
+                return await self._settle_doubt(sending, answer, within_s)
+            case Rejected() | PermissionDenied():
+                self._note(sending, IntentEvent.REJECT, _error_details(answer))
+                raise answer
+            case NotSent() | RateLimited() | Halted() | RefusedByRisk():
+                self._note(sending, IntentEvent.NOT_SENT, _error_details(answer))
+                raise answer
+            case TraderError():
+                raise answer
+        self._note(sending, event_of(answer), order_details(answer))
+        return answer
+
+    async def _send(self, sending: Prepared, still_wanted: Wanted) -> Order | AlgoOrder:
         """Send, and again under the same id while it is proven that nothing was executed."""
         request = sending.request
         for retry in range(_RETRIES_MAX + 1):
@@ -379,7 +477,7 @@ class OrderDesk(OrderTracker):
     # --- doubt -----------------------------------------------------------------------------
 
     async def _settle_doubt(
-        self, sending: _Attempt, error: OutcomeUnknown, within_s: float
+        self, sending: Prepared, error: OutcomeUnknown, within_s: float
     ) -> Order | AlgoOrder:
         request = sending.request
         found = await self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
@@ -393,7 +491,7 @@ class OrderDesk(OrderTracker):
         sending.notes.append("the answer was lost; the order was found at the exchange")
         return found
 
-    def _note(self, sending: _Attempt, event: IntentEvent, details: JsonObject) -> None:
+    def _note(self, sending: Prepared, event: IntentEvent, details: JsonObject) -> None:
         """Journal an outcome; the order is at the exchange whether or not the journal takes it."""
         if not sending.journaled:
             return

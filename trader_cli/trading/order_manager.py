@@ -28,6 +28,7 @@ from trader_cli.errors import (
     VenueError,
 )
 from trader_cli.trading import brackets
+from trader_cli.trading.amending import Amended, amend_conditional, amend_limit
 from trader_cli.trading.brackets import (
     ExitOutcome,
     ExitSpot,
@@ -41,6 +42,8 @@ from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.protection_spec import ProtectionPlan
 
+_LOOK_BACK_MS: Final = 3 * 86_400_000
+_SYMBOLS_ASKED_MAX: Final = 20
 _CLOSE_ROUNDS_MAX: Final = 8
 _CLOSE_PAUSE_S: Final = 0.1
 _REDUCE_ONLY_REFUSED: Final = frozenset({-2022, -4118})
@@ -322,7 +325,8 @@ class OrderManager(OrderDesk):
     async def find(self, identifier: str, *, symbol: str | None = None) -> Order | AlgoOrder:
         """Return the order with this order id, algo id or client order id, open or ended.
 
-        An order that has ended is found by its own ids only with `symbol` or if it is journaled.
+        An order that has ended is looked for in its symbol: `symbol`, else the journal's, else
+        every one in which something was executed in the last days.
 
         Raises:
             UsageError: the exchange knows no such order.
@@ -333,14 +337,24 @@ class OrderManager(OrderDesk):
             number = order.order_id if isinstance(order, Order) else order.algo_id
             if identifier in (str(number), order.client_order_id):
                 return order
-        ended = None if symbol is None else await self._find_ended(identifier, symbol)
-        if ended is None:
-            raise UsageError(
-                f"the exchange knows no order {identifier}",
-                code="unknown_id",
-                advice="an order that has ended is found with its symbol",
-            )
-        return ended
+        asked = [symbol] if symbol is not None else await self._traded_symbols()
+        for name in asked:
+            ended = await self._find_ended(identifier, name)
+            if ended is not None:
+                return ended
+        raise UsageError(
+            f"the exchange knows no order {identifier}",
+            code="unknown_id",
+            advice=None if symbol else "an order that ended long ago is found with --symbol",
+        )
+
+    async def _traded_symbols(self) -> list[str]:
+        """Return the symbols in which something was executed in the last days, newest first."""
+        start_ms = self.client.venue_now_ms() - _LOOK_BACK_MS
+        rows = await self.client.get_income(start_ms=start_ms)
+        newest_first = sorted(rows, key=lambda row: -row.time_ms)
+        symbols = dict.fromkeys(row.symbol for row in newest_first if row.symbol)
+        return list(symbols)[:_SYMBOLS_ASKED_MAX]
 
     async def _find_ended(self, identifier: str, symbol: str) -> Order | AlgoOrder | None:
         client = self.client
@@ -362,6 +376,8 @@ class OrderManager(OrderDesk):
     async def cancel(self, identifier: str, *, symbol: str | None = None) -> Order | AlgoOrder:
         """Cancel one order by order id, algo id or client order id; return how it ended.
 
+        With an entry of ours go the exits that wait for it, unless there is a position.
+
         Raises:
             UsageError: no such order.
             Rejected: it had ended before.
@@ -370,10 +386,45 @@ class OrderManager(OrderDesk):
         order = await self.find(identifier, symbol=symbol)
         if not order.status.is_open:
             raise Rejected(f"order {identifier} is {order.status} already", code=-2011)
+        if isinstance(order, AlgoOrder):
+            await self.cancel_algo(order)
+            return await self.client.get_algo_order(order.symbol, order.algo_id)
+        gone = await self.cancel_order(order)
+        if is_own(order.client_order_id) and not only_reduces(order):
+            await self.clean_up_exits(order.symbol, position_side=order.position_side)
+        return gone
+
+    async def amend(
+        self,
+        identifier: str,
+        *,
+        source: str,
+        price: Decimal | None = None,
+        quantity: Decimal | None = None,
+        symbol: str | None = None,
+    ) -> Amended:
+        """Change price or whole quantity of a resting order; what is not given stays as it is.
+
+        A limit order is amended in place, a conditional one replaced, the new one before the old;
+        the new one belongs to the same decision or command as the old.
+
+        Raises:
+            UsageError: no such order, or it cannot have that.
+            TraderError: see `amending`; what rested before still does.
+        """
+        order = await self.find(identifier, symbol=symbol)
+        if not order.status.is_open:
+            raise Rejected(f"order {identifier} is {order.status} already", code=-2011)
         if isinstance(order, Order):
-            return await self.cancel_order(order)
-        await self.cancel_algo(order)
-        return await self.client.get_algo_order(order.symbol, order.algo_id)
+            return await amend_limit(self, order, price=price, quantity=quantity)
+        intent = self.journal.intent(order.client_order_id)
+        return await amend_conditional(
+            self,
+            order,
+            source=source if intent is None else intent.source,
+            price=price,
+            quantity=quantity,
+        )
 
     async def cancel_all_orders(
         self, symbol: str | None = None, *, own_only: bool = True, include_stops: bool = False
@@ -383,20 +434,21 @@ class OrderManager(OrderDesk):
         Exits of open positions stay unless `include_stops`; foreign orders unless not `own_only`.
 
         Raises:
-            VenueError: the orders or positions could not be read; nothing was cancelled.
+            VenueError: the orders or positions could not be read; only entries were cancelled.
         """
         resting = await self.open_orders(symbol)
+        ours = [row for row in resting if not own_only or is_own(row.client_order_id)]
+        entries = [row for row in ours if not only_reduces(row)]
+        gone = await asyncio.gather(*(self._cancel_any(order) for order in entries))
+        # Read after the entries are gone: what filled until then keeps its exits.
         held = {(row.symbol, row.position_side) for row in await self.client.get_positions()}
-
-        def is_wanted(order: Order | AlgoOrder) -> bool:
-            if own_only and not is_own(order.client_order_id):
-                return False
-            protects = only_reduces(order) and (order.symbol, order.position_side) in held
-            return include_stops or not protects
-
-        wanted = [order for order in resting if is_wanted(order)]
-        outcomes = await asyncio.gather(*(self._cancel_any(order) for order in wanted))
-        return _swept(resting, wanted, outcomes)
+        exits = [
+            row
+            for row in ours
+            if only_reduces(row) and (include_stops or (row.symbol, row.position_side) not in held)
+        ]
+        gone += await asyncio.gather(*(self._cancel_any(order) for order in exits))
+        return _swept(resting, [*entries, *exits], gone)
 
     async def _cancel_any(self, order: Order | AlgoOrder) -> Order | AlgoOrder | CancelFailure:
         try:
