@@ -21,7 +21,7 @@ from trader_cli.config import Settings, load_settings
 from trader_cli.config_environ import Environment, Secret
 from trader_cli.config_schema import SECTIONS, parse_sections
 from trader_cli.config_sections import Sections
-from trader_cli.domain.rules import BridgeRules, Fallback
+from trader_cli.domain.rules import BridgeRules, Fallback, ForeignPolicy
 from trader_cli.domain.terms import MarginType
 from trader_cli.errors import ConfigError, PermissionDenied, UsageError
 from trader_cli.journal.errors import JournalCorrupt
@@ -465,6 +465,31 @@ def test_the_example_documents_every_key_and_no_other(load: Load) -> None:
     assert {name: set(keys) for name, keys in documented.items()} == {
         name: set(model.model_fields) for name, model in SECTIONS.items()
     }
+
+
+def test_others_positions_have_a_policy_by_symbol(load: Load) -> None:
+    rules = load(toml='[foreign]\ndefault = "refuse"\nsymbols = { ETHUSDT = "adopt" }').foreign
+
+    assert rules.policy("BTCUSDT") is ForeignPolicy.REFUSE
+    assert rules.policy("ETHUSDT") is ForeignPolicy.ADOPT
+    assert load(toml="").foreign.policy("BTCUSDT") is ForeignPolicy.ALERT
+
+
+@pytest.mark.parametrize(
+    ("toml", "key"),
+    [
+        ('default = "close"', "foreign.default"),
+        ('symbols = { ETHUSDT = "close" }', "foreign.symbols.ETHUSDT"),
+        ('symbols = { ethusdt = "alert" }', "foreign.symbols.ethusdt"),
+        ('symbols = "alert"', "foreign.symbols"),
+        ('policy = "alert"', "foreign.policy"),
+    ],
+)
+def test_a_wrong_policy_is_told_with_its_key(load: Load, toml: str, key: str) -> None:
+    (problem,) = problems_of(load, toml=f"[foreign]\n{toml}")
+
+    assert f" {key}" in problem
+    assert "allowed" in problem
 
 
 @pytest.mark.parametrize("section", SECTIONS)

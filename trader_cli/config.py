@@ -25,7 +25,7 @@ from trader_cli.config_environ import (
     read_urls,
 )
 from trader_cli.config_sections import KillSettings, NetworkSettings, Sections
-from trader_cli.domain.rules import BridgeRules, EntryPolicy, OrderDefaults
+from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules, OrderDefaults
 from trader_cli.errors import ConfigError, PermissionDenied
 from trader_cli.paper.process import PaperOptions
 from trader_cli.trading.risk_manager import RiskLimits
@@ -94,6 +94,10 @@ class Settings:
     @property
     def orders(self) -> OrderDefaults:
         return self.sections.orders
+
+    @property
+    def foreign(self) -> ForeignRules:
+        return self.sections.foreign
 
     @property
     def bridge(self) -> BridgeRules:

@@ -25,7 +25,14 @@ from pydantic_core import ErrorDetails
 
 from trader_cli.config_environ import Environment, Problem
 from trader_cli.config_sections import KillSettings, NetworkSettings, Sections
-from trader_cli.domain.rules import BridgeRules, EntryPolicy, Fallback, OrderDefaults
+from trader_cli.domain.rules import (
+    BridgeRules,
+    EntryPolicy,
+    Fallback,
+    ForeignPolicy,
+    ForeignRules,
+    OrderDefaults,
+)
 from trader_cli.domain.terms import MarginType
 from trader_cli.paper.process import PaperOptions
 from trader_cli.trading.risk_manager import RiskLimits
@@ -119,6 +126,18 @@ class OrdersSection(_Section):
     default_take_profit_roi_pct: RoiPercent = _UNSET
 
 
+_POLICIES: Final = ", ".join(f'"{policy}"' for policy in ForeignPolicy)
+Policy = Annotated[ForeignPolicy, Field(strict=False, description=f"one of {_POLICIES}")]
+
+
+class ForeignSection(_Section):
+    default: Policy = _UNSET
+    symbols: Annotated[
+        dict[Symbol, Policy],
+        Field(description=f'a policy by symbol, such as {{ BTCUSDT = "alert" }}: {_POLICIES}'),
+    ] = _UNSET
+
+
 class BridgeSection(_Section):
     symbol: Symbol = _UNSET
     symbols: Annotated[
@@ -182,6 +201,7 @@ class ConfigFile(_Section):
     risk: RiskSection = Field(default_factory=RiskSection)
     entry: EntrySection = Field(default_factory=EntrySection)
     orders: OrdersSection = Field(default_factory=OrdersSection)
+    foreign: ForeignSection = Field(default_factory=ForeignSection)
     bridge: BridgeSection = Field(default_factory=BridgeSection)
     paper: PaperSection = Field(default_factory=PaperSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
@@ -192,6 +212,7 @@ SECTIONS: Final[Mapping[str, type[_Section]]] = {
     "risk": RiskSection,
     "entry": EntrySection,
     "orders": OrdersSection,
+    "foreign": ForeignSection,
     "bridge": BridgeSection,
     "paper": PaperSection,
     "network": NetworkSection,
@@ -222,6 +243,7 @@ def parse_sections(raw: Mapping[str, Any], *, path: Path, problems: list[Problem
         risk=RiskLimits(**_set_keys(file.risk)),
         entry=EntryPolicy(**_set_keys(file.entry)),
         orders=OrderDefaults(**_set_keys(file.orders)),
+        foreign=ForeignRules(**_set_keys(file.foreign)),
         bridge=rules,
         paper=PaperOptions(**_set_keys(file.paper)),
         network=NetworkSettings(**_set_keys(file.network)),
@@ -247,7 +269,8 @@ def _problem(path: Path, detail: ErrorDetails) -> Problem:
     if len(names) == 1 and names[0] in SECTIONS:
         return f"{path}: {key}: allowed is a section [{key}] with keys"
     model = ConfigFile if len(names) == 1 else SECTIONS[names[0]]
-    allowed = model.model_fields[names[-1]].description
+    # Below a key of a section there are only the operator's own names.
+    allowed = model.model_fields[names[:2][-1]].description
     return f"{path}: {key}: {_shown(detail['input'])}: allowed is {allowed}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trader_cli.domain.rules import BridgeRules, EntryPolicy, OrderDefaults
+from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules, OrderDefaults
 from trader_cli.paper.process import PaperOptions
 from trader_cli.trading.risk_manager import RiskLimits
 
@@ -44,6 +44,7 @@ class Sections:
     risk: RiskLimits = field(default_factory=RiskLimits)
     entry: EntryPolicy = field(default_factory=EntryPolicy)
     orders: OrderDefaults = field(default_factory=OrderDefaults)
+    foreign: ForeignRules = field(default_factory=ForeignRules)
     bridge: BridgeRules = field(default_factory=BridgeRules)
     paper: PaperOptions = field(default_factory=PaperOptions)
     network: NetworkSettings = field(default_factory=NetworkSettings)

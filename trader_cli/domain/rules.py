@@ -1,4 +1,4 @@
-"""What the operator decided about entries and about following the bridge: plain values.
+"""What the operator decided about entries, others' positions and the bridge: plain values.
 
 The defaults are the documented ones of `config.toml.example`; ranges are checked where the
 configuration is read. Limits that can refuse an order are not here: they belong to the risk module.
@@ -6,7 +6,8 @@ configuration is read. Limits that can refuse an order are not here: they belong
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum, unique
 from typing import Final
@@ -64,6 +65,33 @@ class OrderDefaults:
 
     default_stop_roi_pct: Decimal | None = None
     default_take_profit_roi_pct: Decimal | None = None
+
+
+@unique
+class ForeignPolicy(StrEnum):
+    """What is done about a position or order of a symbol that is not ours."""
+
+    IGNORE = "ignore"
+    ALERT = "alert"  # said, and nothing else
+    PROTECT = "protect"  # a naked position gets a stop
+    ADOPT = "adopt"  # the position becomes ours, with a stop
+    REFUSE = "refuse"  # nothing of ours opens beside it, and no engine starts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignRules:
+    """The operator's policies.
+
+    Attributes:
+        default: for every symbol that `symbols` does not name.
+    """
+
+    default: ForeignPolicy = ForeignPolicy.ALERT
+    symbols: Mapping[str, ForeignPolicy] = field(default_factory=dict)
+
+    def policy(self, symbol: str) -> ForeignPolicy:
+        """Return what holds for `symbol`."""
+        return self.symbols.get(symbol, self.default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

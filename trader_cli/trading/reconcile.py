@@ -145,6 +145,24 @@ async def _report(orders: OrderManager, outcomes: list[Resolved | Unresolved]) -
         own_orders=tuple(row for row in resting if is_own(row.client_order_id)),
         foreign_orders=tuple(row for row in resting if not is_own(row.client_order_id)),
         positions=tuple(held),
-        drifts=drifts,
+        drifts=(*drifts, *(_gone(row) for row in outcomes if _vanished(row))),
         unprotected=tuple(row for row in held if not any(covers(row, algo) for algo in algos)),
+    )
+
+
+def _vanished(outcome: Resolved | Unresolved) -> bool:
+    """Return True for an order that rested by our knowledge and was ended by somebody else."""
+    return (
+        isinstance(outcome, Resolved)
+        and outcome.before in (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED)
+        and outcome.after is IntentStatus.CANCELED
+    )
+
+
+def _gone(outcome: Resolved | Unresolved) -> Drift:
+    return Drift(
+        kind="order_gone",
+        symbol=outcome.symbol,
+        message=f"our order {outcome.client_order_id} was cancelled elsewhere or expired",
+        client_order_ids=(outcome.client_order_id,),
     )
