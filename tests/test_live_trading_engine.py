@@ -257,6 +257,29 @@ async def test_opposite_side_flips_and_the_second_position_is_protected(world: R
     assert world.quantity() < 0
 
 
+async def test_each_half_of_a_flip_is_settled_with_its_own_fills_only(world: Rig) -> None:
+    await in_position(world)
+    await world.price("94900")
+    world.decide("SHORT")
+    await world.until(
+        lambda: [row for row in world.open_orders() if row["side"] == "SELL"], within_s=5
+    )
+    await world.fill_resting()
+    await world.until(lambda: len(world.reports("protected")) == 2, within_s=5)
+    await world.pass_time(1)
+    world.decide("CUT_LOSS")
+    await world.until(lambda: len(world.reports("closed")) == 2, within_s=8)
+
+    first, second = (row.data for row in world.journal.rows(kind="trade"))
+    income = world.paper.ask("GET", "/fapi/v1/income", {})
+    booked = sum(
+        (Decimal(row["income"]) for row in income if row["incomeType"] != "TRANSFER"), Decimal(0)
+    )
+    assert first["reason"] == "flip"
+    assert Decimal(first["net_pnl"]) < -1
+    assert Decimal(first["net_pnl"]) + Decimal(second["net_pnl"]) == booked
+
+
 async def test_add_adds_once_for_one_timestamp_and_the_stop_covers_all(tmp_path: Path) -> None:
     async with rig(tmp_path) as world:
         small = {"position_size_pct": 0.2, "leverage": 20, "stop_loss_pct": 3.5}
@@ -475,6 +498,24 @@ async def test_day_limit_closes_latches_and_refuses_the_rest_of_the_day(tmp_path
         world.decide("LONG")
         await world.pass_time(2)
         assert world.refusals()[-1] == "halted"
+
+
+async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(world: Rig) -> None:
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    await world.pass_time(3)
+
+    await world.price("83000")  # 1,200 USDT below the highest, of 10 % that may be lost
+    await world.until(lambda: world.quantity() == 0, within_s=15)
+    await world.until(lambda: [r for r in world.reports("halted") if "flat" in r], within_s=20)
+
+    [killed] = [row for row in world.reports("halted") if "flat" in row]
+    assert (killed["flat"], killed["halted"]) == (True, True)
+    halts = {halt.rule: halt for halt in world.latch.all()}
+    assert halts["emergency"].until_ms is None
+    world.decide("LONG")
+    await world.pass_time(2)
+    assert world.refusals() == ["halted"]
 
 
 # --- streams ------------------------------------------------------------------------------------

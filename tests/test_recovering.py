@@ -24,6 +24,7 @@ from trader_cli.engine.draft import EngineRules
 from trader_cli.engine.facts import Ownership, PositionSeen
 from trader_cli.engine.readings import held_position, is_still_that_trade
 from trader_cli.engine.remembered import OpenDecision
+from trader_cli.engine.settling import round_trip
 from trader_cli.engine.state import EngineState
 
 
@@ -252,3 +253,29 @@ def test_position_whose_owner_is_proven_late_becomes_his() -> None:
     assert (holding.advisor, holding.opened_ms) == ("wolf", NOW_MS - 5_000)
     assert holding.naked_since_ms == NOW_MS, "and has to be looked after from now on"
     assert actions == ()
+
+
+# --- what belongs to a trade -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fills", "entries", "expected"),
+    [
+        ([fill(1, BUY, "1"), fill(2, SELL, "1")], {"1"}, [1, 2]),
+        # The exit of the trade before, the entry and exit of ours, and somebody's new entry.
+        (
+            [fill(1, SELL, "1"), fill(2, SELL, "1"), fill(3, BUY, "1"), fill(4, BUY, "2")],
+            {"2"},
+            [2, 3],
+        ),
+        ([fill(2, SELL, "1"), fill(1, BUY, "1")], {"1"}, [1, 2]),
+        ([fill(1, BUY, "1"), fill(2, BUY, "1"), fill(3, SELL, "2")], {"1"}, [1, 2, 3]),
+        ([fill(1, BUY, "1"), fill(2, SELL, "0.4")], {"1"}, [1, 2]),
+        ([fill(1, BUY, "1"), fill(2, SELL, "1")], set(), [1, 2]),
+        ([], {"1"}, []),
+    ],
+)
+def test_round_trip_begins_with_our_entry_and_ends_flat(
+    fills: list[Fill], entries: set[str], expected: list[int]
+) -> None:
+    assert [row.trade_id for row in round_trip(fills, entries)] == expected

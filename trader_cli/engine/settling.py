@@ -6,7 +6,7 @@ The result comes from the exchange's fills and funding, never from prices we rem
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -119,7 +119,8 @@ class Settling:
         fills: list[Fill] = []
         for attempt in range(_TRIES):
             with contextlib.suppress(VenueError):
-                fills = await client.get_fills(action.symbol, start_ms=began_ms - _MARGIN_MS)
+                found = await client.get_fills(action.symbol, start_ms=began_ms - _MARGIN_MS)
+                fills = round_trip(found, self._entry_orders(action.decision_id))
                 if fills and sum(row.quantity * row.side.sign for row in fills) == 0:
                     break
             # The ledger may trail the position by a moment.
@@ -132,6 +133,16 @@ class Settling:
                 )
                 funding = sum((row.amount for row in income if row.symbol == action.symbol), ZERO)
         return _add_up(fills, action.direction), funding
+
+    def _entry_orders(self, decision_id: str) -> set[str]:
+        """Return the exchange's ids of the orders that opened the trade, as far as known."""
+        with contextlib.suppress(JournalUnavailable):
+            return {
+                str(intent.outcome["order_id"])
+                for intent in self._hands.journal.intents_of(decision_id)
+                if intent.leg is Leg.ENTRY and "order_id" in intent.outcome
+            }
+        return set()
 
     async def _exit_reason(self, action: SettleTrade, last: Fill | None) -> str:
         """Return what ended it, as the advisors' users know it."""
@@ -150,6 +161,23 @@ class Settling:
                 return "ADL"
             return "MANUAL"
         return action.reason
+
+
+def round_trip(fills: Sequence[Fill], entry_orders: Container[str]) -> list[Fill]:
+    """Return the fills from the first of `entry_orders` until the position was flat again.
+
+    What lies around them is another trade's: a flip's other half ends within the same second.
+    Where no entry is among them nothing can be told apart, and all count.
+    """
+    ordered = sorted(fills, key=lambda row: (row.time_ms, row.trade_id))
+    own = [index for index, row in enumerate(ordered) if str(row.order_id) in entry_orders]
+    trade = ordered[own[0] :] if own else ordered
+    running = ZERO
+    for index, row in enumerate(trade):
+        running += row.quantity * row.side.sign
+        if running == 0:
+            return trade[: index + 1]
+    return trade
 
 
 def _add_up(fills: Sequence[Fill], direction: Direction) -> _Sums:
