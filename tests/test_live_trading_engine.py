@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine_rig import SYMBOL, Rig, rig
+from tests.support.engine_rig import STEP_MS, SYMBOL, Rig, rig
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
@@ -692,6 +692,38 @@ async def test_restart_leaves_an_entry_that_a_person_placed(world: Rig) -> None:
     await world.pass_time(3)
 
     assert [row["clientOrderId"] for row in world.open_orders()] == ["mine-1"]
+
+
+@pytest.mark.parametrize("steps", range(0, 34, 2))
+async def test_death_at_any_step_neither_repeats_nor_leaves_naked_nor_orphans(
+    world: Rig, steps: int
+) -> None:
+    await world.start()
+    stamp = world.decide("LONG")
+    for step in range(steps):
+        if step == 8 and world.open_orders():
+            await world.fill_resting()
+        if step == 20:
+            world.decide("CUT_LOSS")
+        await world.pass_time(STEP_MS / 1000)
+    await world.kill_9()
+    sent, held = len(world.entries()), world.quantity()
+
+    await world.start()
+    if held != 0:
+        assert world.stops() or world.quantity() == 0, "within the first second"
+    await world.pass_time(4)
+    if sent:
+        assert len(world.entries()) == sent
+    world.decide("HOLD", timestamp=stamp)
+    await world.pass_time(1)
+
+    assert bool(world.stops()) == bool(world.algos()) == bool(world.quantity())
+    assert world.open_orders() == []
+    if world.quantity() != 0:
+        await world.pass_time(1)
+        world.decide("CUT_LOSS")
+        await world.until(lambda: world.quantity() == 0 and not world.algos(), within_s=6)
 
 
 # --- the end ------------------------------------------------------------------------------------
