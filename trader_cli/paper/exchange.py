@@ -38,8 +38,8 @@ from trader_cli.paper.routes_account import ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, O
 from trader_cli.paper.routes_control import CONTROL_ROUTES
 from trader_cli.paper.routes_market import MARKET_ROUTES
 from trader_cli.paper.routes_reference import REFERENCE_ROUTES
-from trader_cli.paper.subscriptions import Subscriptions
-from trader_cli.paper.user_streams import ListenKeys
+from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS, Subscriptions
+from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 from trader_cli.paper.venue import Venue
 from trader_cli.paper.ws_api import WsApi
 
@@ -47,6 +47,7 @@ ROUTES: Final[RouteTable] = table(
     MARKET_ROUTES, REFERENCE_ROUTES, ORDER_ROUTES, ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, CONTROL_ROUTES
 )
 _OK: Final = 200
+_ORDERS: Final = frozenset(route.path for route in ORDER_ROUTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,20 @@ class ExchangeSettings:
         strict_legacy_streams: unrouted stream addresses deliver public streams only, as at
             Binance since 2026-04-23; False serves clients that never route on other hosts.
         initial_balance: USDT after a reset that names none.
+        latency_ms: how long what concerns orders is on its way here; the transport waits.
+        clock_scale: how many of the exchange's seconds pass in one of its clients'; what lives
+            for its clients' sake (listen keys, connections) lives that much longer.
+        signing_ms: given a request's timestamp and the exchange's time, the time to judge it by;
+            None: the exchange's.
     """
 
     rate_limits: RateLimitSettings = field(default_factory=RateLimitSettings)
     strict_parameters: bool = False
     strict_legacy_streams: bool = False
     initial_balance: Decimal = Decimal(10_000)
+    latency_ms: int = 0
+    clock_scale: float = 1.0
+    signing_ms: Callable[[int, int], int] | None = None
 
 
 class Exchange:
@@ -98,11 +107,13 @@ class Exchange:
         self.started_ms = started_ms
         self.facts = dict(facts or {})
         self.limits = RateLimits(self.settings.rate_limits)
-        self.listen_keys = ListenKeys(new_key, venue)
+        scale = self.settings.clock_scale
+        self.listen_keys = ListenKeys(new_key, venue, life_ms=int(LISTEN_KEY_LIFE_MS * scale))
         self.subscriptions = Subscriptions(
             self.listen_keys,
             strict_legacy=self.settings.strict_legacy_streams,
             limited=self.settings.rate_limits.enabled,
+            life_ms=int(CONNECTION_LIFE_MS * scale),
         )
         self.convert = ConvertDesk(self.index_price)
         self.downloads = Downloads(venue)
@@ -142,6 +153,20 @@ class Exchange:
     def told_ms(self, now_ms: int) -> int:
         """Return the time this exchange believes it is: the caller's, unless its clock is off."""
         return now_ms + self.faults.skew_ms(now_ms)
+
+    def signing_ms(self, params: Params, now_ms: int) -> int:
+        """Return the time a request's timestamp is compared with."""
+        told_ms = self.told_ms(now_ms)
+        choose, timestamp_ms = self.settings.signing_ms, params.integer("timestamp")
+        return told_ms if choose is None or timestamp_ms is None else choose(timestamp_ms, told_ms)
+
+    def latency_s(self, method: str, path: str) -> float:
+        """Return how long a transport has to hold a request back before it is handled."""
+        if not self.settings.latency_ms:
+            return 0.0
+        route = ROUTES.get((method, path))
+        concerns_orders = route is not None and route.method != "GET" and route.path in _ORDERS
+        return self.settings.latency_ms / 1_000 if concerns_orders else 0.0
 
     def commit(self) -> None:
         """Make everything answered so far durable; to be called before an answer leaves."""
@@ -226,7 +251,7 @@ class Exchange:
                 params,
                 security=route.security,
                 keys=self.keys,
-                now_ms=self.told_ms(now_ms),
+                now_ms=self.signing_ms(params, now_ms),
             ),
         )
         return json_response(_OK, payload, self._headers(route, request.peer, now_ms))

@@ -147,10 +147,27 @@ class FrontDoor(asyncio.Protocol):
                 request = self._take()
                 if request is None:
                     return
-                self._answers.expect()
-                self._answer(self._exchange.handle(request, self._clock.now_ms()))
+                self._delay_or_handle(request)
         except NotPlain:
             self._hand_over()
+
+    def _delay_or_handle(self, request: HttpRequest) -> None:
+        """Carry out a request, after its way if it has one; those behind it wait their turn."""
+        way_s = self._exchange.latency_s(request.method, request.path)
+        if way_s:
+            self._held = True
+            asyncio.get_running_loop().call_later(way_s, self._arrive, request)
+        else:
+            self._handle(request)
+
+    def _arrive(self, request: HttpRequest) -> None:
+        self._held = False
+        self._handle(request)
+        self._serve()
+
+    def _handle(self, request: HttpRequest) -> None:
+        self._answers.expect()
+        self._answer(self._exchange.handle(request, self._clock.now_ms()))
 
     def _take(self) -> HttpRequest | None:
         """Cut the first request off the buffer; None if it is not complete yet."""

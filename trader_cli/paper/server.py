@@ -82,6 +82,9 @@ class PaperServer:
             return await self._serve_ws_api(request, query)
         if wants_stream and parse_address(path, query) is not None:
             return await self._serve_stream(request, path, query)
+        way_s = self._exchange.latency_s(request.method, path)
+        if way_s:
+            await self._clock.sleep(way_s)
         response = self._exchange.handle(
             HttpRequest(
                 method=request.method,
@@ -138,8 +141,15 @@ class PaperServer:
                 headers={"Retry-After": str(refusal.retry_after_s)},
             )
 
-        def receive(text: str) -> None:
+        def arrive(text: str) -> None:
             api.receive(session, text, self._clock.now_ms())
+
+        def receive(text: str) -> None:
+            way_s = api.latency_s(text)
+            if way_s:
+                asyncio.get_running_loop().call_later(way_s, arrive, text)
+            else:
+                arrive(text)
 
         try:
             await socket_.prepare(request)

@@ -68,14 +68,21 @@ class Subscriptions:
     """All stream connections of the exchange."""
 
     def __init__(
-        self, listen_keys: ListenKeys, *, strict_legacy: bool = False, limited: bool = True
+        self,
+        listen_keys: ListenKeys,
+        *,
+        strict_legacy: bool = False,
+        limited: bool = True,
+        life_ms: int = CONNECTION_LIFE_MS,
     ) -> None:
         """Start without connections.
 
         Args:
             strict_legacy: unrouted connections hear public streams only, as at Binance.
             limited: close connections that talk faster than ten messages a second.
+            life_ms: how long a connection lives.
         """
+        self.life_ms = life_ms
         self._keys = listen_keys
         self._strict_legacy = strict_legacy
         self._limited = limited
@@ -166,7 +173,7 @@ class Subscriptions:
             if expired is not None and expired in connection.listen_keys:
                 text = json_text(expired_event(expired, now_ms))
                 connection.deliver(expired, text, droppable=False)
-            if now_ms - connection.opened_ms >= CONNECTION_LIFE_MS:
+            if now_ms - connection.opened_ms >= self.life_ms:
                 connection.sink.close(_CLOSE_NORMAL, "24 hours")
 
     def close_all(self, code: int = _CLOSE_GOING_AWAY, reason: str = "going away") -> None:

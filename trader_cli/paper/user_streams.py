@@ -21,14 +21,22 @@ _MEMORY: Final = "listen_key"
 class ListenKeys:
     """The account's one listen key."""
 
-    def __init__(self, new_key: Callable[[], str], memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        new_key: Callable[[], str],
+        memory: Memory | None = None,
+        *,
+        life_ms: int = LISTEN_KEY_LIFE_MS,
+    ) -> None:
         """Take up the key that `memory` holds.
 
         Args:
             new_key: makes a fresh unguessable key; injected so that a simulation can repeat itself.
             memory: lets a key outlive the process; None forgets it.
+            life_ms: how long a key lives unless it is extended.
         """
         self._new_key = new_key
+        self._life_ms = life_ms
         self._memory = memory
         stored = None if memory is None else memory.recall(_MEMORY)
         self._key: str | None = None if stored is None else stored["key"]
@@ -38,7 +46,7 @@ class ListenKeys:
         """Return the living key, extended, or a fresh one."""
         if self._key is None or not self.is_alive(self._key, now_ms):
             self._key = self._new_key()
-        self._expires_ms = now_ms + LISTEN_KEY_LIFE_MS
+        self._expires_ms = now_ms + self._life_ms
         self._keep()
         return self._key
 

@@ -24,7 +24,7 @@ from trader_cli.paper.params import Params
 from trader_cli.paper.protocol import error_body, error_status, json_text
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Route, RouteTable
-from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS, Sink
+from trader_cli.paper.subscriptions import Sink
 
 if TYPE_CHECKING:
     from trader_cli.paper.exchange import Exchange
@@ -142,7 +142,7 @@ class WsApi:
     def expire(self, now_ms: int) -> None:
         """End connections that have lived their day."""
         for session in list(self._sessions):
-            if now_ms - session.opened_ms >= CONNECTION_LIFE_MS:
+            if now_ms - session.opened_ms >= self._exchange.subscriptions.life_ms:
                 session.sink.close(_CLOSE_NORMAL, "24 hours")
 
     def revoke(self, api_key: str) -> None:
@@ -153,6 +153,16 @@ class WsApi:
             session.key, session.authorized_ms = None, 0
             gone = {"id": None, "status": 401, "error": error_body(VenueRefusal(-2015))}
             session.sink.send(json_text(gone), droppable=False)
+
+    def latency_s(self, text: str) -> float:
+        """Return how long a transport has to hold a message back before it is received."""
+        if not self._exchange.settings.latency_ms:
+            return 0.0
+        try:
+            route = self._routes.get(_read(text).method)
+        except VenueRefusal:
+            return 0.0
+        return 0.0 if route is None else self._exchange.latency_s(route.method, route.path)
 
     def receive(self, session: Session, text: str, now_ms: int) -> None:
         """Answer one message."""
@@ -231,11 +241,11 @@ class WsApi:
             if session.key is None:
                 raise VenueRefusal(-1102, "apiKey")
             if security is Security.SIGNED:
-                check_clock(params, self._exchange.told_ms(now_ms))
+                check_clock(params, self._exchange.signing_ms(params, now_ms))
             return
         key = self._keys.find(named, session.peer)
         if security is Security.SIGNED:
-            _check_signed(key, request, params, now_ms)
+            _check_signed(key, request, params, self._exchange.signing_ms(params, now_ms))
 
     def _log_on(self, session: Session, request: _Request, now_ms: int) -> None:
         named = request.values.get("apiKey")
@@ -244,7 +254,8 @@ class WsApi:
         key = self._keys.find(named, session.peer)
         if not key.may_log_on:
             raise VenueRefusal(-4056)
-        _check_signed(key, request, Params(request.values), now_ms)
+        params = Params(request.values)
+        _check_signed(key, request, params, self._exchange.signing_ms(params, now_ms))
         session.key, session.authorized_ms = key, now_ms
 
     def _log_out(self, session: Session, _request: _Request, _now_ms: int) -> None:
