@@ -125,8 +125,12 @@ def _trading_status(exchange: Exchange, params: Params, now_ms: int) -> object:
         symbols = [exchange.known_symbol(params.needed("symbol"))]
     else:
         symbols = list(exchange.market.symbols)
+    rows: dict[str, list[object]] = {
+        symbol: [_indicator(name) for name in _INDICATORS] for symbol in symbols
+    }
+    rows["ACCOUNT"] = []  # rules the whole account broke
     return {
-        "indicators": {symbol: [_indicator(name) for name in _INDICATORS] for symbol in symbols},
+        "indicators": rows,
         "updateTime": now_ms,
     }
 

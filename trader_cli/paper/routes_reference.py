@@ -111,6 +111,9 @@ def _adl_risk(exchange: Exchange, params: Params, now_ms: int) -> object:
     return [row(symbol) for symbol in symbols_of(exchange)]
 
 
+_MARKETS_WITHOUT_CONTRACTS: Final = ("FX", "HK_EQUITY", "KR_EQUITY", "CN_EQUITY")
+
+
 def _schedule(_exchange: Exchange, _params: Params, now_ms: int) -> object:
     def rows(sessions: list[Session]) -> dict[str, object]:
         return {
@@ -125,6 +128,7 @@ def _schedule(_exchange: Exchange, _params: Params, now_ms: int) -> object:
         "marketSchedules": {
             "EQUITY": rows(equity_sessions(now_ms)),
             "COMMODITY": rows(commodity_sessions(now_ms)),
+            **dict.fromkeys(_MARKETS_WITHOUT_CONTRACTS, rows([])),
         },
     }
 
