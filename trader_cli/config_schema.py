@@ -34,7 +34,8 @@ from trader_cli.domain.rules import (
     OrderDefaults,
 )
 from trader_cli.domain.terms import MarginType
-from trader_cli.paper.process import PaperOptions
+from trader_cli.paper.market_character import characters_text
+from trader_cli.paper.process import MarketKind, PaperOptions
 from trader_cli.trading.risk_manager import RiskLimits
 
 _UNSET: Final[Any] = None
@@ -87,6 +88,13 @@ Symbol = Annotated[
     str,
     Field(pattern=r"^\w{2,40}$", description="a symbol in capitals, such as BTCUSDT"),
     AfterValidator(_upper),
+]
+Origin = Annotated[
+    str,
+    Field(
+        pattern=r"^(http|ws)s?://[^/\s]+$",
+        description="an origin without a path, such as https://fapi.binance.com",
+    ),
 ]
 Name = Annotated[str, Field(pattern=r"^[\w-]{1,40}$")]
 
@@ -173,7 +181,53 @@ class BridgeSection(_Section):
     honour_max_holding: Switch = _UNSET
 
 
+class CharacterSection(_Section):
+    start_price: Usd = _UNSET
+    volatility: Annotated[
+        Number, Field(gt=0, le=10, description="a fraction a year above 0, at most 10")
+    ] = _UNSET
+    daily_volume: Annotated[
+        Number, Field(gt=0, le=10**15, description="base units a day above 0")
+    ] = _UNSET
+    jumps_per_day: Annotated[
+        Number, Field(ge=0, le=1440, description="a number from 0 to 1440")
+    ] = _UNSET
+    jump_pct: Annotated[Number, Field(gt=0, le=50, description="a percentage above 0, to 50")] = (
+        _UNSET
+    )
+    spread_ticks: Annotated[
+        int, Field(ge=1, le=10_000, description="a whole number of ticks from 1 to 10000")
+    ] = _UNSET
+    depth: Annotated[Number, Field(gt=0, le=1000, description="a factor above 0, to 1000")] = _UNSET
+
+
 class PaperSection(_Section):
+    market: Annotated[
+        MarketKind, Field(strict=False, description='"synthetic", "replay" or "mirror"')
+    ] = _UNSET
+    files: Annotated[
+        tuple[Annotated[Path, Field(strict=False)], ...],
+        Field(strict=False, description='a list of files, such as ["BTCUSDT-1m-2025-06.zip"]'),
+    ] = _UNSET
+    symbols: Annotated[
+        tuple[Symbol, ...],
+        Field(strict=False, description='a list of symbols, such as ["BTCUSDT"]'),
+    ] = _UNSET
+    speed: Annotated[
+        Number, Field(gt=0, le=100_000, description="a factor above 0, at most 100000")
+    ] = _UNSET
+    start_ms: Annotated[
+        int, Field(ge=0, lt=2**53, description="a moment in UTC epoch milliseconds")
+    ] = _UNSET
+    latency_ms: Annotated[
+        int, Field(ge=0, le=60_000, description="milliseconds from 0 to 60000")
+    ] = _UNSET
+    upstream_url: Origin = _UNSET
+    upstream_stream_url: Origin = _UNSET
+    characters: Annotated[
+        dict[Symbol, CharacterSection],
+        Field(description="settings by symbol, such as { BTCUSDT = { volatility = 0.8 } }"),
+    ] = _UNSET
     seed: Annotated[
         int, Field(ge=0, lt=2**63, description="a whole number from 0 to 9223372036854775807")
     ] = _UNSET
@@ -245,10 +299,17 @@ def parse_sections(raw: Mapping[str, Any], *, path: Path, problems: list[Problem
         orders=OrderDefaults(**_set_keys(file.orders)),
         foreign=ForeignRules(**_set_keys(file.foreign)),
         bridge=rules,
-        paper=PaperOptions(**_set_keys(file.paper)),
+        paper=_paper_options(file.paper),
         network=NetworkSettings(**_set_keys(file.network)),
         kill=KillSettings(**_set_keys(file.kill)),
     )
+
+
+def _paper_options(section: PaperSection) -> PaperOptions:
+    keys = _set_keys(section)
+    if "characters" in keys:
+        keys["characters"] = characters_text(keys["characters"])
+    return PaperOptions(**keys)
 
 
 def _env_of(raw: Mapping[str, Any]) -> str | None:

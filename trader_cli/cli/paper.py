@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trader_cli.cli import paper_market
 from trader_cli.cli.arguments import Symbol, positive_number
 from trader_cli.cli.invocation import Answer, Json, Table, invocation_of
 from trader_cli.cli.output import pairs
@@ -28,28 +29,76 @@ app.add_typer(fault_app, name="fault")
 
 
 @app.command("serve")
-def serve(context: typer.Context) -> int:
+def serve(
+    context: typer.Context,
+    files: paper_market.Files = None,
+    market: paper_market.Kind = None,
+    speed: paper_market.Speed = None,
+    seed: paper_market.Seed = None,
+    symbols: paper_market.Symbols = None,
+    begins: paper_market.Begins = None,
+    latency: paper_market.Latency = None,
+    upstream: paper_market.Upstream = None,
+    upstream_stream: paper_market.UpstreamStream = None,
+) -> int:
     """Run the exchange in the foreground until Ctrl-C."""
     from trader_cli.paper.service import serve as serve_exchange
 
     invocation = invocation_of(context)
     settings = settings_of_paper(invocation)
+    options = paper_market.market_options(
+        settings.paper,
+        market=market,
+        files=files,
+        speed=speed,
+        seed=seed,
+        symbols=symbols,
+        start_ms=begins,
+        latency_ms=latency,
+        upstream_url=upstream,
+        upstream_stream_url=upstream_stream,
+    )
     serve_exchange(
         settings.home,
-        settings.paper,
+        options,
         on_ready=lambda endpoint: invocation.say(f"serving on {endpoint.rest_url}, Ctrl-C ends it"),
     )
     return 0
 
 
 @app.command("start")
-def start(context: typer.Context) -> Answer:
+def start(
+    context: typer.Context,
+    files: paper_market.Files = None,
+    market: paper_market.Kind = None,
+    speed: paper_market.Speed = None,
+    seed: paper_market.Seed = None,
+    symbols: paper_market.Symbols = None,
+    begins: paper_market.Begins = None,
+    latency: paper_market.Latency = None,
+    upstream: paper_market.Upstream = None,
+    upstream_stream: paper_market.UpstreamStream = None,
+) -> Answer:
     """Start the exchange in the background; one that runs already is left running."""
     from trader_cli.paper.process import ensure_running
 
     settings = settings_of_paper(invocation_of(context))
-    ensure_running(settings.home, SystemClock(), settings.paper)
-    return _status("Paper exchange", settings.home)
+    options = paper_market.market_options(
+        settings.paper,
+        market=market,
+        files=files,
+        speed=speed,
+        seed=seed,
+        symbols=symbols,
+        start_ms=begins,
+        latency_ms=latency,
+        upstream_url=upstream,
+        upstream_stream_url=upstream_stream,
+    )
+    ensure_running(settings.home, SystemClock(), options)
+    answer = _status("Paper exchange", settings.home)
+    paper_market.check_runs(market, answer.data.get("market"))
+    return answer
 
 
 @app.command("stop")

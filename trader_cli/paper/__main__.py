@@ -7,6 +7,7 @@ not know what the exchange does. Commands start it through `process.ensure_runni
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from trader_cli.domain.numbers import parse_decimal
 from trader_cli.errors import TraderError
-from trader_cli.paper.process import PaperOptions
+from trader_cli.paper.process import MarketKind, PaperOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from trader_cli.paper.service import serve
 
     options = PaperOptions(
-        seed=wishes.seed, balance=wishes.balance, rate_limits=not wishes.no_rate_limits
+        seed=wishes.seed,
+        balance=wishes.balance,
+        rate_limits=not wishes.no_rate_limits,
+        market=wishes.market,
+        files=tuple(wishes.file),
+        symbols=tuple(wishes.symbol),
+        speed=wishes.speed,
+        start_ms=wishes.start_ms,
+        latency_ms=wishes.latency,
+        upstream_url=wishes.upstream,
+        upstream_stream_url=wishes.upstream_stream,
+        characters=wishes.characters,
     )
     try:
         serve(wishes.home, options, on_ready=lambda _: _tell(wishes.ready_fd))
@@ -50,9 +62,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="the market's seed, for a fresh state")
     parser.add_argument("--balance", type=_positive, help="USDT of a fresh account")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    _add_market_options(parser)
     parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def _add_market_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--market", type=MarketKind, help="synthetic, replay or mirror; as before by default")
+    add("--file", type=Path, action="append", default=[], help="data to replay; repeatable")
+    add("--symbol", action="append", default=[], help="to mirror, or of the files; repeatable")
+    add("--speed", type=_positive, help="market seconds a second, of a replay")
+    add("--from", dest="start_ms", type=int, help="epoch milliseconds a replay begins at")
+    add("--latency", type=int, default=0, help="milliseconds an order is on its way")
+    add("--upstream", help="REST origin to mirror; Binance by default")
+    add("--upstream-stream", help="WebSocket origin to mirror")
+    add("--characters", type=json.loads, default={}, help="JSON: settings of synthetic symbols")
 
 
 def _positive(text: str) -> Decimal:

@@ -41,15 +41,17 @@ class Book:
     Attributes:
         salt: what makes this symbol and seed different from others, 64 bits.
         touch_steps: typical size at the best price, in quantity steps.
+        spread_min: least ask minus bid, in ticks; wider spreads grow with it.
     """
 
     salt: int
     touch_steps: int
+    spread_min: int = 1
 
     def spread(self, time_ms: int) -> int:
         """Return ask minus bid in ticks; it holds for a second."""
         chance = self._uniform(1, time_ms // 1_000)
-        return next(ticks for bound, ticks in _SPREADS if chance <= bound)
+        return self.spread_min * next(ticks for bound, ticks in _SPREADS if chance <= bound)
 
     def touch(self, time_ms: int, *, ask: bool) -> int:
         """Return the size at the best price in steps, at least one."""

@@ -58,6 +58,7 @@ class ReplayMarket:
         start_ms: when it begins, UTC epoch milliseconds; by default the first moment at which
             every symbol has a price. What the tapes hold before is its past.
         contracts: the rules the symbols are traded under.
+        note: kept in every snapshot, for whoever has to find the tapes again.
 
     Raises:
         UsageError: a symbol has no contract, or `start_ms` is not on every tape.
@@ -69,7 +70,9 @@ class ReplayMarket:
         *,
         start_ms: int | None = None,
         contracts: Mapping[str, Contract] = CONTRACTS,
+        note: Mapping[str, object] | None = None,
     ) -> None:
+        self._note = dict(note or {})
         self._reels = {symbol: _reel(some, contracts) for symbol, some in rows.items()}
         first_ms = max(reel.tape.first_ms for reel in self._reels.values())
         self._now_ms = first_ms if start_ms is None else start_ms
@@ -200,7 +203,7 @@ class ReplayMarket:
         raise UsageError("a replayed market cannot be moved: its prices were")
 
     def snapshot(self) -> Mapping[str, object]:
-        return {"kind": "replay", "now_ms": self._now_ms}
+        return {"kind": "replay", "now_ms": self._now_ms, **self._note}
 
     def facts(self) -> Mapping[str, object]:
         return {
@@ -223,6 +226,7 @@ def open_replay(
     symbol: str | None = None,
     start_ms: int | None = None,
     contracts: Mapping[str, Contract] = CONTRACTS,
+    note: Mapping[str, object] | None = None,
 ) -> ReplayMarket:
     """Return the market of some data files.
 
@@ -234,7 +238,7 @@ def open_replay(
         UsageError: a file cannot be used; the message says which and why.
     """
     rows = read_files(paths, symbol=symbol)
-    market = ReplayMarket(rows, start_ms=start_ms, contracts=contracts)
+    market = ReplayMarket(rows, start_ms=start_ms, contracts=contracts, note=note)
     if start_ms is None:
         share = (market.end_ms - market.now_ms) // _PAST_SHARE
         market.advance(market.now_ms + min(share, _PAST_MAX_MS))

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.numbers import to_wire
@@ -21,6 +21,8 @@ from trader_cli.errors import UsageError
 from trader_cli.paper.instruments import CONTRACTS, Contract
 from trader_cli.paper.market import Attention, Candle, Depth, Funding, FundingSettled, MarketTick
 from trader_cli.paper.market_book import FUNDING_INTERVAL_MS, INTEREST_E8, Book
+from trader_cli.paper.market_character import Character, Characters, character_of
+from trader_cli.paper.market_jumps import RandomJumps
 from trader_cli.paper.market_path import Bar, PricePath, Trade, join
 
 TICK_MS: Final = 250
@@ -30,6 +32,8 @@ _COARSE_AFTER_MS: Final = 120_000
 _COARSE_CHUNKS: Final = 48
 _FINE_TAIL_S: Final = 10
 _JUMPS_KEPT: Final = 1_000
+_TICKS_MIN: Final = 1_000
+"""Nothing jumps to where a tick is more than a thousandth of the price."""
 
 
 class JumpRecord(TypedDict):
@@ -48,6 +52,7 @@ class SyntheticState(TypedDict):
     birth_ms: int
     now_ms: int
     jumps: list[JumpRecord]
+    characters: NotRequired[dict[str, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class _Listing:
     contract: Contract
     book: Book
     eras: list[_Era]
+    jumps: RandomJumps
 
 
 class SyntheticMarket:
@@ -79,6 +85,8 @@ class SyntheticMarket:
         seed: equal seeds give equal markets.
         birth_ms: when every contract stands at its start price; the past reaches back from here.
         contracts: what is listed, all of `instruments.CONTRACTS` by default.
+        characters: jumps and spreads that differ from the usual; the rest of a character is in
+            the contracts already.
     """
 
     def __init__(
@@ -87,7 +95,9 @@ class SyntheticMarket:
         seed: int,
         birth_ms: int,
         contracts: Mapping[str, Contract] = CONTRACTS,
+        characters: Characters | None = None,
     ) -> None:
+        self._characters = dict(characters or {})
         self._seed = seed
         self._birth_ms = birth_ms
         self._told_ms = birth_ms
@@ -95,6 +105,7 @@ class SyntheticMarket:
         self._listings = {symbol: self._list(row) for symbol, row in contracts.items()}
         self._latest: dict[str, MarketTick] = {}
         self._attention = Attention(list(self._listings))
+        self._jumpy = [one for one in self._listings.values() if one.jumps.per_day > 0]
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -111,6 +122,8 @@ class SyntheticMarket:
         each stretch's open, low, high and close.
         """
         until = max(now_ms, self._now_ms)
+        for listing in self._jumpy:
+            self._add_random_jumps(listing, until)
         ticks = [
             tick
             for symbol in self._attention.symbols
@@ -250,6 +263,7 @@ class SyntheticMarket:
             seed=self._seed,
             birth_ms=self._birth_ms,
             now_ms=self._told_ms,
+            characters={symbol: dict(one) for symbol, one in self._characters.items()},
             jumps=[
                 JumpRecord(
                     symbol=symbol,
@@ -266,7 +280,12 @@ class SyntheticMarket:
         cls, state: SyntheticState, *, contracts: Mapping[str, Contract] = CONTRACTS
     ) -> SyntheticMarket:
         """Return the market as it was; the walk goes on. Jumps of unlisted symbols are dropped."""
-        market = cls(seed=state["seed"], birth_ms=state["birth_ms"], contracts=contracts)
+        market = cls(
+            seed=state["seed"],
+            birth_ms=state["birth_ms"],
+            contracts=contracts,
+            characters=state.get("characters", {}),
+        )
         market._told_ms = market._now_ms = state["now_ms"]
         for jump in state["jumps"]:
             listing = market._listings.get(jump["symbol"])
@@ -282,7 +301,10 @@ class SyntheticMarket:
         first = self._era(
             contract, contract.onboard_ms, self._birth_ms // 1_000, contract.start_price
         )
-        return _Listing(contract, Book(salt=int.from_bytes(salt[:8]), touch_steps=touch), [first])
+        character = character_of(self._characters, contract.symbol)
+        number = int.from_bytes(salt[:8])
+        book = Book(salt=number, touch_steps=touch, spread_min=character.spread_ticks)
+        return _Listing(contract, book, [first], _jumps_of(number, character))
 
     def _era(self, contract: Contract, start_ms: int, origin_s: int, price: Decimal) -> _Era:
         rules = contract.instrument
@@ -297,6 +319,16 @@ class SyntheticMarket:
         )
         path_ms = start_ms if start_ms == contract.onboard_ms else origin_s * 1_000
         return _Era(start_ms=start_ms, price=ticks, path_ms=path_ms, path=path)
+
+    def _add_random_jumps(self, listing: _Listing, until_ms: int) -> None:
+        """Let the price leap where its character says so; told times are never changed."""
+        rules = listing.contract.instrument
+        for time_ms, share in listing.jumps.between(self._now_ms, until_ms):
+            before = self._tick(listing, time_ms).last_price
+            price = round_down_to_step(before * (1 + share), rules.tick_size)
+            least = max(rules.price_min, rules.tick_size * _TICKS_MIN)
+            if least <= price <= rules.price_max:
+                self._add_jump(listing, time_ms, price)
 
     def _add_jump(self, listing: _Listing, time_ms: int, price: Decimal) -> None:
         origin_s = time_ms // 1_000 + 1
@@ -382,6 +414,12 @@ class SyntheticMarket:
             mark_price=mark * size,
             index_price=index * size,
         )
+
+
+def _jumps_of(salt: int, character: Character) -> RandomJumps:
+    return RandomJumps(
+        salt=salt, per_day=float(character.jumps_per_day), size=character.jump_pct / 100
+    )
 
 
 def _trade(era: _Era, time_ms: int) -> Trade:

@@ -18,9 +18,10 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -57,11 +58,28 @@ class PaperEndpoint:
     pid: int
 
 
+@unique
+class MarketKind(StrEnum):
+    """Where prices come from."""
+
+    SYNTHETIC = "synthetic"
+    REPLAY = "replay"
+    MIRROR = "mirror"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperOptions:
     """What a server is started with; a running one keeps what it has.
 
     Attributes:
+        market: None for the one the account has been trading on, synthetic at first.
+        files: what is replayed, in any order.
+        symbols: what is mirrored; of a replay, whose data its files are (one at most).
+        speed: of a replay, market seconds a second; None for 1, or as before.
+        start_ms: market time at which a replay begins; None: a tenth of the way in.
+        latency_ms: how long an order is on its way to the matching, market time.
+        upstream_url, upstream_stream_url: whom to mirror, origins; None for Binance.
+        characters: how synthetic symbols differ from the usual, see `market_character`.
         seed: the market's, used when there is no state yet; None for the default.
         balance: USDT of a fresh account; None for the default.
         rate_limits: False switches weights and order counts off.
@@ -70,6 +88,15 @@ class PaperOptions:
     seed: int | None = None
     balance: Decimal | None = None
     rate_limits: bool = True
+    market: MarketKind | None = None
+    files: tuple[Path, ...] = ()
+    symbols: tuple[str, ...] = ()
+    speed: Decimal | None = None
+    start_ms: int | None = None
+    latency_ms: int = 0
+    upstream_url: str | None = None
+    upstream_stream_url: str | None = None
+    characters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def arguments(self) -> list[str]:
         """Render as the server's command line."""
@@ -80,6 +107,28 @@ class PaperOptions:
             words += ["--balance", to_wire(self.balance)]
         if not self.rate_limits:
             words.append("--no-rate-limits")
+        if self.latency_ms:
+            words += ["--latency", str(self.latency_ms)]
+        if self.characters:
+            words += ["--characters", json.dumps(self.characters)]
+        return words + self._market_arguments()
+
+    def _market_arguments(self) -> list[str]:
+        words: list[str] = []
+        if self.speed is not None:
+            words += ["--speed", to_wire(self.speed)]
+        for option, value in (
+            ("--market", self.market),
+            ("--from", self.start_ms),
+            ("--upstream", self.upstream_url),
+            ("--upstream-stream", self.upstream_stream_url),
+        ):
+            if value is not None:
+                words += [option, str(value)]
+        for path in self.files:
+            words += ["--file", str(path.absolute())]
+        for symbol in self.symbols:
+            words += ["--symbol", symbol]
         return words
 
 

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from trader_cli.clock import Clock, SystemClock
+from trader_cli.paper.auth import KeyPair
 from trader_cli.paper.exchange import Exchange, ExchangeSettings
-from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.paper.market_synthetic import SyntheticMarket, SyntheticState
+from trader_cli.paper.market_choice import Chosen, choose_market, kind_of
 from trader_cli.paper.premises import Premises, new_key
-from trader_cli.paper.process import PaperEndpoint, PaperOptions
+from trader_cli.paper.process import MarketKind, PaperEndpoint, PaperOptions
+from trader_cli.paper.replay_clock import ReplayClock
 from trader_cli.paper.server import serve_until_stopped
 from trader_cli.paper.state import State
 from trader_cli.paper.state_file import FileState
 from trader_cli.paper.venue import Venue, VenueSettings
 
 STATE_FILE: Final = "state.sqlite"
-SEED_DEFAULT: Final = 7
 BALANCE_DEFAULT: Final = Decimal(10_000)
 
 
@@ -42,7 +43,9 @@ def serve(
         on_ready: called once requests are answered.
 
     Raises:
-        NotSent: another server holds the folder, or there is no free port.
+        NotSent: another server holds the folder, there is no free port, or whom to mirror cannot
+            be reached.
+        UsageError: the market cannot be made from what was given.
     """
     clock = SystemClock()
     premises = Premises(home.absolute())
@@ -55,51 +58,61 @@ def serve(
         premises.leave()
 
 
-def build_market(state: State, seed: int | None, now_ms: int) -> SyntheticMarket:
-    """Return the market as the state remembers it, a new-born one otherwise."""
-    remembered = state.load_market()
-    if remembered is not None:
-        return SyntheticMarket.restore(cast("SyntheticState", remembered))
-    return SyntheticMarket(seed=SEED_DEFAULT if seed is None else seed, birth_ms=now_ms)
-
-
 async def _serve(
     premises: Premises,
     state: State,
     options: PaperOptions,
-    clock: Clock,
+    machine: Clock,
     on_ready: Callable[[PaperEndpoint], None] | None,
 ) -> None:
     keys = premises.keys()
-    listener = premises.listener()
-    exchange = _build_exchange(premises, state, options, clock.now_ms())
+    async with _market(state, options, machine) as chosen:
+        exchange = build_exchange(chosen, state, options, keys)
+        listener = premises.listener()
 
-    def announce() -> None:
-        endpoint = premises.announce(listener.getsockname()[1], keys)
-        if on_ready is not None:
-            on_ready(endpoint)
+        def announce() -> None:
+            endpoint = premises.announce(listener.getsockname()[1], keys)
+            if on_ready is not None:
+                on_ready(endpoint)
 
-    await serve_until_stopped(exchange, listener, clock, on_ready=announce)
+        await serve_until_stopped(exchange, listener, chosen.clock, on_ready=announce)
 
 
-def _build_exchange(
-    premises: Premises, state: State, options: PaperOptions, now_ms: int
-) -> Exchange:
-    market = build_market(state, options.seed, now_ms)
+@asynccontextmanager
+async def _market(state: State, options: PaperOptions, machine: Clock) -> AsyncIterator[Chosen]:
+    if kind_of(state, options) is not MarketKind.MIRROR:
+        yield choose_market(state, options, machine)
+        return
+    from trader_cli.paper.mirror import mirrored
+
+    async with mirrored(state, options, machine) as chosen:
+        yield chosen
+
+
+def build_exchange(chosen: Chosen, state: State, options: PaperOptions, keys: KeyPair) -> Exchange:
+    """Return the exchange of a market and a memory, as the options say."""
     balance = BALANCE_DEFAULT if options.balance is None else options.balance
+    now_ms = max(chosen.market.now_ms, chosen.clock.now_ms())
+    clock = chosen.clock
     return Exchange(
         venue=Venue(
-            CONTRACTS,
-            market,
+            chosen.contracts,
+            chosen.market,
             state,
             VenueSettings(initial_balance=balance, group_commit=True),
             now_ms,
         ),
-        market=market,
-        keys=premises.keys(),
+        market=chosen.market,
+        keys=keys,
         new_key=new_key,
         started_ms=now_ms,
+        contracts=chosen.contracts,
         settings=ExchangeSettings(
-            rate_limits=RateLimitSettings(enabled=options.rate_limits), initial_balance=balance
+            rate_limits=RateLimitSettings(enabled=options.rate_limits),
+            initial_balance=balance,
+            latency_ms=round(options.latency_ms / chosen.speed),
+            clock_scale=max(1.0, float(chosen.speed)),
+            signing_ms=clock.signing_ms if isinstance(clock, ReplayClock) else None,
         ),
+        facts={**chosen.facts, "latency_ms": options.latency_ms},
     )
