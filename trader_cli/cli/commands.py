@@ -31,7 +31,7 @@ GROUPS: Final[dict[str, CommandGroup]] = {
     "account": CommandGroup(
         module="trader_cli.cli.account",
         summary="Balances, equity and the account's switches",
-        verbs=("balance", "info"),
+        verbs=("balance", "info", "permissions", "income", "fees", "mode"),
     ),
     "order": CommandGroup(
         module="trader_cli.cli.order",
@@ -51,8 +51,21 @@ GROUPS: Final[dict[str, CommandGroup]] = {
     ),
     "position": CommandGroup(
         module="trader_cli.cli.position",
-        summary="Open, protect and close positions; leverage",
-        verbs=("list", "open", "close", "protect", "leverage"),
+        summary="Open, change, protect, compare and close positions",
+        verbs=(
+            "list",
+            "open",
+            "add",
+            "reduce",
+            "close",
+            "protect",
+            "sync",
+            "adopt",
+            "leverage",
+            "margin",
+            "mode",
+            "pnl",
+        ),
     ),
     "risk": CommandGroup(
         module="trader_cli.cli.risk",
