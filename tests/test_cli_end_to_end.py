@@ -24,7 +24,7 @@ ORDER_KEYS = {
 POSITION_KEYS = {
     *("symbol", "side", "quantity", "entry_price", "mark_price", "notional", "leverage"),
     *("margin_type", "unrealized_pnl", "roi_pct", "liquidation_price", "stop_price"),
-    *("take_profit_price", "protected", "unprotected_seconds"),
+    *("take_profit_price", "protected", "unprotected_seconds", "own"),
 }
 DAY_KEYS = {
     *("realized", "unrealized", "fees", "funding", "pnl"),

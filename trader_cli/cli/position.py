@@ -1,4 +1,4 @@
-"""`trader position`: open, protect and close positions; leverage."""
+"""`trader position`: open, change, protect, compare and close positions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from trader_cli.cli import position_settings
 from trader_cli.cli.arguments import (
+    OptionalSymbol,
     PositionDirection,
     Symbol,
-    position_direction,
     positive_number,
+    strict,
     symbol_name,
     whole_number,
 )
@@ -21,38 +23,51 @@ from trader_cli.cli.position_actions import (
     close_positions,
     list_positions,
     protect_position,
-    set_leverage,
 )
+from trader_cli.cli.position_changes import (
+    AddWish,
+    add_to_position,
+    adopt_position,
+    reduce_position,
+)
+from trader_cli.cli.position_checks import show_pnl, sync_positions
 from trader_cli.cli.position_opening import OpenWish, open_position
-from trader_cli.domain.terms import Direction
+from trader_cli.cli.position_options import (
+    OfPosition,
+    Quantity,
+    RiskUsd,
+    Stop,
+    StopRoi,
+    TakeProfit,
+    TakeProfitRoi,
+    Usd,
+    one_size,
+    protection,
+)
+from trader_cli.cli.watching import Watch, trade_or_watch
+from trader_cli.domain.numbers import HUNDRED
 from trader_cli.errors import UsageError
-from trader_cli.trading.protection_spec import ProtectionSpec
 
 app = typer.Typer(
-    help="Open, protect and close positions; leverage.",
+    help="Open, change, protect, compare and close positions.",
     rich_markup_mode=None,
     add_completion=False,
 )
+position_settings.add_to(app)
 
-_NUMBER = positive_number
-OfPosition = Annotated[
-    Direction | None,
-    typer.Option(
-        "--position",
-        parser=position_direction,
-        metavar="long|short",
-        help="which position, in hedge mode",
-    ),
-]
-TakeProfit = Annotated[
-    Decimal | None, typer.Option("--take-profit", parser=_NUMBER, metavar="P", help="target price")
-]
+
+@strict
+def _percent(text: str) -> Decimal:
+    number = positive_number(text)
+    if number > HUNDRED:
+        raise ValueError(f"{text} is more than 100 percent")
+    return number
 
 
 @app.command("list")
-def list_(context: typer.Context) -> Answer:
+def list_(context: typer.Context, watch: Watch = False) -> Answer | int:
     """List open positions with their stop, target and whether they are protected."""
-    return trade(invocation_of(context), list_positions)
+    return trade_or_watch(invocation_of(context), list_positions, watch=watch)
 
 
 @app.command("open")
@@ -60,41 +75,22 @@ def open_(
     context: typer.Context,
     symbol: Symbol,
     direction: PositionDirection,
-    usd: Annotated[
-        Decimal | None,
-        typer.Option("--usd", parser=_NUMBER, metavar="N", help="notional, before leverage"),
-    ] = None,
-    quantity: Annotated[
-        Decimal | None, typer.Option("--qty", parser=_NUMBER, metavar="Q", help="base units")
-    ] = None,
-    risk_usd: Annotated[
-        Decimal | None,
-        typer.Option("--risk-usd", parser=_NUMBER, metavar="N", help="the loss at --stop"),
-    ] = None,
+    usd: Usd = None,
+    quantity: Quantity = None,
+    risk_usd: RiskUsd = None,
     leverage: Annotated[
         int | None, typer.Option("--leverage", parser=whole_number, metavar="L")
     ] = None,
-    stop: Annotated[
-        Decimal | None, typer.Option("--stop", parser=_NUMBER, metavar="P", help="stop price")
-    ] = None,
-    stop_roi: Annotated[
-        Decimal | None,
-        typer.Option("--stop-roi", parser=_NUMBER, metavar="PCT", help="stop, percent of margin"),
-    ] = None,
+    stop: Stop = None,
+    stop_roi: StopRoi = None,
     take_profit: TakeProfit = None,
-    take_profit_roi: Annotated[
-        Decimal | None,
-        typer.Option("--tp-roi", parser=_NUMBER, metavar="PCT", help="target, percent of margin"),
-    ] = None,
+    take_profit_roi: TakeProfitRoi = None,
     no_stop: Annotated[bool, typer.Option("--no-stop", help="without a stop, on purpose")] = False,
 ) -> Answer:
     """Open a position maker-first; a stop rests as soon as anything is filled."""
-    if [usd, quantity, risk_usd].count(None) != 2:
-        raise UsageError("give one of --usd, --qty and --risk-usd")
+    one_size(usd, quantity, risk_usd)
     if risk_usd is not None and stop is None:
         raise UsageError("--risk-usd needs --stop")
-    _refuse_both("--stop", stop, "--stop-roi", stop_roi)
-    _refuse_both("--take-profit", take_profit, "--tp-roi", take_profit_roi)
     if no_stop and (stop, stop_roi) != (None, None):
         raise UsageError("--no-stop and a stop cannot stand together")
     wish = OpenWish(
@@ -105,14 +101,59 @@ def open_(
         risk_usd=risk_usd,
         leverage=leverage,
         no_stop=no_stop,
-        spec=ProtectionSpec(
-            stop_price=stop,
-            stop_roi_pct=stop_roi,
-            take_profit_price=take_profit,
-            take_profit_roi_pct=take_profit_roi,
-        ),
+        spec=protection(stop, stop_roi, take_profit, take_profit_roi),
     )
     return trade(invocation_of(context), lambda desk: open_position(desk, wish))
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    symbol: Symbol,
+    usd: Usd = None,
+    quantity: Quantity = None,
+    risk_usd: RiskUsd = None,
+    stop: Stop = None,
+    stop_roi: StopRoi = None,
+    take_profit: TakeProfit = None,
+    take_profit_roi: TakeProfitRoi = None,
+    position: OfPosition = None,
+) -> Answer:
+    """Enlarge a position maker-first; the stop that rests covers the new whole."""
+    one_size(usd, quantity, risk_usd)
+    if risk_usd is not None and stop is None:
+        raise UsageError("--risk-usd needs --stop")
+    wish = AddWish(
+        symbol=symbol,
+        direction=position,
+        quantity=quantity,
+        usd=usd,
+        risk_usd=risk_usd,
+        spec=protection(stop, stop_roi, take_profit, take_profit_roi),
+    )
+    return trade(invocation_of(context), lambda desk: add_to_position(desk, wish))
+
+
+@app.command("reduce")
+def reduce(
+    context: typer.Context,
+    symbol: Symbol,
+    percent: Annotated[
+        Decimal | None,
+        typer.Option("--pct", parser=_percent, metavar="N", help="percent of what is held"),
+    ] = None,
+    quantity: Quantity = None,
+    position: OfPosition = None,
+) -> Answer:
+    """Close a part of a position at market, reduce-only; its exits stay for the rest."""
+    if (percent is None) == (quantity is None):
+        raise UsageError("give either --pct or --qty")
+    return trade(
+        invocation_of(context),
+        lambda desk: reduce_position(
+            desk, symbol, direction=position, percent=percent, quantity=quantity
+        ),
+    )
 
 
 @app.command("close")
@@ -139,13 +180,11 @@ def close(
 def protect(
     context: typer.Context,
     symbol: Symbol,
-    stop: Annotated[
-        Decimal | None, typer.Option("--stop", parser=_NUMBER, metavar="P", help="stop price")
-    ] = None,
+    stop: Stop = None,
     take_profit: TakeProfit = None,
     trailing: Annotated[
         Decimal | None,
-        typer.Option("--trailing", parser=_NUMBER, metavar="PCT", help="percent of price"),
+        typer.Option("--trailing", parser=positive_number, metavar="PCT", help="percent of price"),
     ] = None,
     position: OfPosition = None,
 ) -> Answer:
@@ -165,18 +204,46 @@ def protect(
     )
 
 
-@app.command("leverage")
-def leverage(
+@app.command("adopt")
+def adopt(
     context: typer.Context,
     symbol: Symbol,
-    value: Annotated[
-        int | None, typer.Argument(parser=whole_number, metavar="[N]", help="left out: show it")
+    stop: Stop = None,
+    take_profit: TakeProfit = None,
+    advisor: Annotated[
+        str | None,
+        typer.Option("--advisor", metavar="NAME", help="whose it is for an engine"),
     ] = None,
+    position: OfPosition = None,
 ) -> Answer:
-    """Show or set a symbol's leverage; above the limit it is refused."""
-    return trade(invocation_of(context), lambda desk: set_leverage(desk, symbol, value))
+    """Make a position that trader did not open ours, under a stop; an engine then handles it."""
+    if stop is None:
+        raise UsageError("an adopted position needs a stop", advice="give --stop P")
+    return trade(
+        invocation_of(context),
+        lambda desk: adopt_position(
+            desk,
+            symbol,
+            direction=position,
+            stop=stop,
+            take_profit=take_profit,
+            advisor=advisor,
+        ),
+    )
 
 
-def _refuse_both(first: str, one: object, second: str, other: object) -> None:
-    if one is not None and other is not None:
-        raise UsageError(f"give either {first} or {second}, not both")
+@app.command("sync")
+def sync(context: typer.Context) -> Answer:
+    """Compare what we believe with the exchange, say what differs and why, and correct it.
+
+    Exit code 11 where something differed that no order of ours explains.
+    """
+    return trade(invocation_of(context), sync_positions)
+
+
+@app.command("pnl")
+def pnl(
+    context: typer.Context, symbol: OptionalSymbol = None, watch: Watch = False
+) -> Answer | int:
+    """Show the result of open positions and of the day: realised, unrealised, fees, funding."""
+    return trade_or_watch(invocation_of(context), lambda desk: show_pnl(desk, symbol), watch=watch)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import held_position, known
-from trader_cli.cli.output import pairs
 from trader_cli.cli.records import (
     cancelled_json,
     order_json,
@@ -17,6 +17,9 @@ from trader_cli.cli.records import (
     positions_table,
 )
 from trader_cli.domain.account import Position
+from trader_cli.domain.client_id import is_own
+from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.order import only_reduces
 from trader_cli.domain.protection import (
     StopProblem,
     callback_rate,
@@ -51,10 +54,15 @@ async def close_positions(
     """Close one symbol, or every position; being flat already is success."""
     if symbol is not None:
         await known(desk, symbol)
+    found = (
+        await desk.client.get_positions()
+        if symbol is None
+        else await desk.client.get_position_risk(symbol)
+    )
     held = [
         row
-        for row in await desk.client.get_positions()
-        if symbol in (None, row.symbol) and (direction is None or row.direction is direction)
+        for row in found
+        if not row.is_flat and (direction is None or row.direction is direction)
     ]
     if symbol is not None and len(held) > 1 and not everything:
         raise UsageError(
@@ -66,7 +74,9 @@ async def close_positions(
             data={"dry_run": True, "positions": rows},
             tables=lambda: [positions_table("Would be closed; nothing was sent", rows)],
         )
-    return _closed_answer(desk, held, await _close_each(desk, held))
+    outcomes = await _close_each(desk, held)
+    outcomes += await _remove_orphans(desk, held, symbol)
+    return closed_answer(desk, held, outcomes)
 
 
 async def protect_position(
@@ -87,15 +97,7 @@ async def protect_position(
     instrument = await known(desk, symbol)
     position = await held_position(desk, symbol, direction)
     if stop is not None:
-        _refuse_price(
-            check_stop(
-                instrument,
-                position.direction,
-                stop,
-                mark=position.mark_price,
-                liquidation=position.liquidation_price,
-            )
-        )
+        refuse_stop(instrument, position, stop)
     if take_profit is not None:
         mark = position.mark_price
         _refuse_price(check_take_profit(position.direction, take_profit, mark=mark))
@@ -114,29 +116,7 @@ async def protect_position(
     protection = await desk.positions.protect(
         symbol, spec, source=desk.command_id, position_side=side
     )
-    return await _protected_answer(desk, position, protection)
-
-
-async def set_leverage(desk: Desk, symbol: str, value: int | None) -> Answer:
-    """Show the leverage in effect, or set it.
-
-    Raises:
-        RefusedByRisk: above the limit.
-    """
-    await known(desk, symbol)
-    limit = desk.limits.max_leverage
-    if value is not None:
-        refuse_leverage(value, limit)
-        if not desk.invocation.shared.dry_run:
-            await desk.positions.set_leverage(symbol, value)
-    config = next(row for row in await desk.client.get_symbol_config(symbol))
-    data: Json = {
-        "symbol": symbol,
-        "leverage": config.leverage,
-        "max_leverage": limit,
-        "margin_type": config.margin_type.value,
-    }
-    return Answer(data=data, tables=lambda: [pairs("Leverage", data)])
+    return await protected_answer(desk, position, protection)
 
 
 def view_json(view: PositionView) -> Json:
@@ -147,7 +127,7 @@ def view_json(view: PositionView) -> Json:
         take_profit_price=view.take_profit_price,
         protected=view.protected,
         unprotected_seconds=view.unprotected_seconds,
-    )
+    ) | {"own": bool(view.own)}
 
 
 async def _close_each(desk: Desk, held: list[Position]) -> list[Closed | TraderError]:
@@ -162,9 +142,38 @@ async def _close_each(desk: Desk, held: list[Position]) -> list[Closed | TraderE
     return list(await asyncio.gather(*(close(row) for row in held)))
 
 
-def _closed_answer(
-    desk: Desk, held: list[Position], outcomes: list[Closed | TraderError]
+async def _remove_orphans(
+    desk: Desk, closing: list[Position], symbol: str | None
+) -> list[Closed | TraderError]:
+    """Take away our exits where nothing is held: the next position must not meet them."""
+    symbols = {symbol} if symbol is not None else await _symbols_with_exits(desk)
+    outcomes: list[Closed | TraderError] = []
+    for name in sorted(symbols - {row.symbol for row in closing}):
+        try:
+            removed = await desk.orders.clean_up_exits(name)
+        except TraderError as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(Closed(positions=(), orders=(), removed=removed, flat=True))
+    return outcomes
+
+
+async def _symbols_with_exits(desk: Desk) -> set[str]:
+    return {
+        row.symbol
+        for row in await desk.orders.open_orders()
+        if is_own(row.client_order_id) and only_reduces(row)
+    }
+
+
+def closed_answer(
+    desk: Desk,
+    held: list[Position],
+    outcomes: Sequence[Closed | TraderError],
+    *,
+    wanted_flat: bool = True,
 ) -> Answer:
+    """Return what closing came to; with `wanted_flat` something left is a failure."""
     done = [row for row in outcomes if isinstance(row, Closed)]
     errors = [row for row in outcomes if isinstance(row, TraderError)]
     for note in (note for row in done for note in row.notes):
@@ -181,7 +190,7 @@ def _closed_answer(
         failure = errors[0]
     elif errors:
         failure = PartialFailure("; ".join(error.message for error in errors))
-    elif not flat:
+    elif wanted_flat and not flat:
         failure = NotFlat("something of the position is left", advice="trader position list")
 
     def tables() -> list[Table]:
@@ -193,8 +202,9 @@ def _closed_answer(
     return Answer(data=data, tables=tables, failure=failure)
 
 
-async def _protected_answer(desk: Desk, position: Position, protection: Protection) -> Answer:
-    views = await desk.positions.list_positions()
+async def protected_answer(desk: Desk, position: Position, protection: Protection) -> Answer:
+    """Return the position with what rests beside it now, and what could not be set."""
+    views = await desk.positions.list_positions(position.symbol)
     same = (position.symbol, position.position_side)
     now = [row for row in views if (row.position.symbol, row.position.position_side) == same]
     exits = resting_json(protection)
@@ -230,6 +240,23 @@ def _trailing(desk: Desk, percent: Decimal | None) -> TrailingPlan | None:
     for note in notes:
         desk.invocation.say(note)
     return TrailingPlan(callback_rate=rate)
+
+
+def refuse_stop(instrument: Instrument, position: Position, stop: Decimal) -> None:
+    """Refuse a stop that cannot protect the position.
+
+    Raises:
+        RefusedByRisk: it would trigger at once, or lies beyond liquidation.
+    """
+    _refuse_price(
+        check_stop(
+            instrument,
+            position.direction,
+            stop,
+            mark=position.mark_price,
+            liquidation=position.liquidation_price,
+        )
+    )
 
 
 def _refuse_price(problem: StopProblem | None) -> None:

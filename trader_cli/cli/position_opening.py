@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.cli.context import Desk
+from trader_cli.cli.foreign_actions import warn_or_refuse
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import known
 from trader_cli.cli.output import pairs
@@ -55,7 +56,7 @@ class OpenWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Size:
+class Size:
     """What is about to be opened: base units, USDT before leverage, leverage in effect then."""
 
     quantity: Decimal
@@ -71,11 +72,12 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
         VenueError: it failed before anything was executed.
     """
     instrument = await known(desk, wish.symbol)
-    spec = _with_defaults(desk, wish)
-    size = await _judge(desk, wish, instrument)
+    spec = with_defaults(desk, wish)
+    await warn_or_refuse(desk, wish.symbol)
+    size = await judge(desk, wish, instrument)
     if desk.invocation.shared.dry_run:
-        return _would_open(wish, size)
-    with _ctrl_c_ends_entry(desk) as cancelled:
+        return would_open(wish, size)
+    with ctrl_c_ends_entry(desk) as cancelled:
         opened = await desk.positions.open_position(
             wish.symbol,
             wish.direction,
@@ -87,10 +89,10 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
         )
     for note in opened.notes:
         desk.invocation.say(note)
-    return await _opened_answer(desk, wish, opened)
+    return await opened_answer(desk, wish, opened)
 
 
-def _with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
+def with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
     """Return what protects the position; no stop only where the operator said so."""
     defaults, spec = desk.settings.orders, wish.spec
     if not spec.has_stop and not wish.no_stop:
@@ -106,7 +108,7 @@ def _with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
     return None if spec == ProtectionSpec() else spec
 
 
-async def _judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> _Size:
+async def judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> Size:
     """Return size and leverage once filters and risk have approved them; nothing is changed."""
     if wish.leverage is not None:
         refuse_leverage(wish.leverage, desk.limits.max_leverage)
@@ -126,7 +128,7 @@ async def _judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> _Size:
         desk.invocation.say(note)
     quantity = fitted.request.quantity
     assert quantity is not None, "a market order has a quantity"
-    size = _Size(
+    size = Size(
         quantity=quantity,
         notional=quantity * price,
         leverage=wish.leverage or view.leverages.get(wish.symbol, 0),
@@ -145,7 +147,7 @@ async def _judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> _Size:
 
 
 @contextmanager
-def _ctrl_c_ends_entry(desk: Desk) -> Iterator[asyncio.Event]:
+def ctrl_c_ends_entry(desk: Desk) -> Iterator[asyncio.Event]:
     """Let the first Ctrl-C end the entry and not the command: what filled is protected first."""
     cancelled = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -168,7 +170,8 @@ def _listen_no_more(loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_signal_handler(interrupt)
 
 
-def _would_open(wish: OpenWish, size: _Size) -> Answer:
+def would_open(wish: OpenWish, size: Size) -> Answer:
+    """Return the answer of a dry run."""
     data: Json = {
         "dry_run": True,
         "symbol": wish.symbol,
@@ -200,11 +203,12 @@ async def _position_side(desk: Desk, direction: Direction) -> PositionSide:
     return PositionSide(direction.value) if summary.hedge_mode else PositionSide.BOTH
 
 
-async def _opened_answer(desk: Desk, wish: OpenWish, opened: Opened) -> Answer:
+async def opened_answer(desk: Desk, wish: OpenWish, opened: Opened) -> Answer:
+    """Return what came of an entry, with the position as it is now."""
     views = [
         row
-        for row in await desk.positions.list_positions()
-        if row.position.symbol == wish.symbol and row.position.direction is wish.direction
+        for row in await desk.positions.list_positions(wish.symbol)
+        if row.position.direction is wish.direction
     ]
     entry = opened.entry
     data: Json = {

@@ -313,15 +313,16 @@ class PositionManager:
 
     # --- looking at --------------------------------------------------------------------------
 
-    async def list_positions(self) -> tuple[PositionView, ...]:
-        """Return every open position with its stop, its target and whether it is protected.
+    async def list_positions(self, symbol: str | None = None) -> tuple[PositionView, ...]:
+        """Return open positions with their stop, their target and whether they are protected.
 
         Raises:
             VenueError: something could not be read.
             JournalUnavailable: what we know of them could not be read.
         """
         positions, algos = await asyncio.gather(
-            self._client.get_positions(), self._client.get_open_algo_orders()
+            self._client.get_positions() if symbol is None else self._held(symbol),
+            self._client.get_open_algo_orders(symbol),
         )
         venue_ms = self._client.venue_now_ms()
         beliefs = read_beliefs(self._journal)

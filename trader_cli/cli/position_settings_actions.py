@@ -1,0 +1,123 @@
+"""What `position leverage`, `margin` and `mode` do: read first, written only on a difference."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trader_cli.cli.context import Desk
+from trader_cli.cli.invocation import Answer, Json
+from trader_cli.cli.order_actions import held_position, known
+from trader_cli.cli.output import pairs
+from trader_cli.cli.position_actions import refuse_leverage
+from trader_cli.cli.records import number
+from trader_cli.domain.account import Position
+from trader_cli.domain.terms import Direction, MarginType
+from trader_cli.trading.position_view import PositionView, liquidation_distance_pct
+
+
+async def set_leverage(desk: Desk, symbol: str, value: int | None) -> Answer:
+    """Show the leverage in effect, or set it.
+
+    Raises:
+        RefusedByRisk: above the limit.
+    """
+    await known(desk, symbol)
+    limit = desk.limits.max_leverage
+    if value is not None:
+        refuse_leverage(value, limit)
+        if not desk.invocation.shared.dry_run:
+            await desk.positions.set_leverage(symbol, value)
+    data = await _settings_json(desk, symbol) | {"max_leverage": limit}
+    return Answer(data=data, tables=lambda: [pairs("Leverage", data)])
+
+
+async def change_margin(
+    desk: Desk,
+    symbol: str,
+    *,
+    margin_type: MarginType | None,
+    amount: Decimal | None,
+    direction: Direction | None,
+) -> Answer:
+    """Show margin type and isolated margin; set the one, or move the other (negative: out).
+
+    Raises:
+        UsageError: margin is to be moved, and there is no such isolated position.
+    """
+    await known(desk, symbol)
+    moved: Position | None = None
+    if not desk.invocation.shared.dry_run:
+        if margin_type is not None:
+            await desk.positions.set_margin_type(symbol, margin_type)
+        if amount is not None:
+            held = await held_position(desk, symbol, direction)
+            moved = await desk.positions.move_margin(
+                symbol, amount, position_side=held.position_side
+            )
+    views = await desk.positions.list_positions(symbol)
+    if moved is not None and amount is not None and amount < 0:
+        _warn_of_liquidation(desk, views)
+    data = await _settings_json(desk, symbol) | {"positions": [_margin_json(row) for row in views]}
+
+    def tables_of() -> Json:
+        return {name: value for name, value in data.items() if name != "positions"}
+
+    return Answer(
+        data=data,
+        tables=lambda: [
+            pairs("Margin", tables_of()),
+            *(pairs("Position", row) for row in data["positions"]),
+        ],
+    )
+
+
+async def set_mode(desk: Desk, *, hedge: bool | None) -> Answer:
+    """Show the position mode, or switch it; nothing switches it but this.
+
+    Raises:
+        Rejected: -4067 with open orders, -4068 with positions.
+    """
+    changed = False
+    if hedge is not None and not desk.invocation.shared.dry_run:
+        changed = await desk.positions.set_position_mode(hedge=hedge)
+    summary = await desk.client.get_account_summary()
+    data: Json = {"mode": "hedge" if summary.hedge_mode else "one-way", "changed": changed}
+    return Answer(data=data, tables=lambda: [pairs("Position mode", data)])
+
+
+async def _settings_json(desk: Desk, symbol: str) -> Json:
+    config = next(
+        row for row in await desk.client.get_symbol_config(symbol) if row.symbol == symbol
+    )
+    return {
+        "symbol": symbol,
+        "leverage": config.leverage,
+        "margin_type": config.margin_type.value,
+    }
+
+
+def _margin_json(view: PositionView) -> Json:
+    position = view.position
+    distance = liquidation_distance_pct(position)
+    isolated = position.margin_type is MarginType.ISOLATED
+    return {
+        "side": position.direction.value,
+        "quantity": number(abs(position.quantity)),
+        "isolated_margin": number(position.isolated_margin) if isolated else None,
+        "maintenance_margin": number(position.maintenance_margin),
+        "liquidation_price": number(position.liquidation_price),
+        "liquidation_distance_pct": None if distance is None else number(round(distance, 4)),
+    }
+
+
+def _warn_of_liquidation(desk: Desk, views: tuple[PositionView, ...]) -> None:
+    """Say that the stop lies beyond liquidation by now, where it can no longer help."""
+    for view in views:
+        position, stop = view.position, view.stop_price
+        if stop is None or position.liquidation_price is None:
+            continue
+        if (stop - position.liquidation_price) * position.direction.sign <= 0:
+            desk.invocation.say(
+                f"warning: the stop {number(stop)} of {position.symbol} lies beyond its "
+                f"liquidation price {number(position.liquidation_price)}"
+            )
