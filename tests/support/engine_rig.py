@@ -29,7 +29,8 @@ from tests.support.paper_transport import (
 )
 from trader_cli.bridge.feedback import Source
 from trader_cli.domain.rules import BridgeRules, EntryPolicy
-from trader_cli.engine.live_trading_engine import EngineOptions, LiveTradingEngine
+from trader_cli.engine.live_trading_engine import LiveTradingEngine
+from trader_cli.engine.options import EngineOptions
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import MarketStream, UserStream
 from trader_cli.exchange.websocket import ConnectFailed, WebSocket

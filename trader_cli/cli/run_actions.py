@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trader_cli.config import Settings
     from trader_cli.domain.rules import BridgeRules
     from trader_cli.engine.advisors import AdvisorProgram
-    from trader_cli.engine.live_trading_engine import EngineOptions
+    from trader_cli.engine.options import EngineOptions
     from trader_cli.journal.lease import LeaseHolder
 
 _GUARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -95,7 +95,7 @@ async def _options(
 ) -> EngineOptions:
     """Ask the exchange what the run has to know, and check the symbols against it."""
     from trader_cli.bridge.local_time import zone_of
-    from trader_cli.engine.live_trading_engine import EngineOptions
+    from trader_cli.engine.options import EngineOptions
 
     settings = desk.settings
     await desk.client.sync_clock()

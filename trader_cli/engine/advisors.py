@@ -77,6 +77,26 @@ class AdvisorEnded:
 AdvisorEvent = AdvisorStarted | AdvisorDied | AdvisorEnded
 
 
+def advisor_fields(event: AdvisorEvent) -> dict[str, object]:
+    """Return what is told of an event of an advisor's life."""
+    match event:
+        case AdvisorStarted():
+            said: dict[str, object] = {
+                "state": "started",
+                "pid": event.pid,
+                "log": str(event.log_file),
+            }
+        case AdvisorDied():
+            said = {
+                "state": "died",
+                "exit_code": event.exit_code,
+                "restart_s": str(event.restart_s),
+            }
+        case AdvisorEnded():
+            said = {"state": "ended"}
+    return {"name": event.name, **said}
+
+
 def resolve_program(command_line: str, *, folder: Path) -> AdvisorProgram:
     """Return the program that `command_line` names, paths taken relative to `folder`.
 

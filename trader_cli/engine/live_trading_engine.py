@@ -10,56 +10,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
-from datetime import tzinfo
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Final
 
 from trader_cli.bridge.confirm import BridgeEvent, BridgeMemory, SignalSeen
-from trader_cli.bridge.feedback import Source, TradeResult
+from trader_cli.bridge.feedback import TradeResult
 from trader_cli.bridge.watcher import BridgeWatcher
 from trader_cli.clock import Clock
 from trader_cli.domain.account_events import StreamGap, UserEvent
-from trader_cli.domain.rules import BridgeRules, EntryPolicy
 from trader_cli.domain.signal import Signal
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.advisors import (
-    AdvisorDied,
-    AdvisorEnded,
     AdvisorEvent,
-    AdvisorProgram,
-    AdvisorStarted,
+    advisor_fields,
     supervise,
 )
+from trader_cli.engine.assembly import assemble
 from trader_cli.engine.decide import step
 from trader_cli.engine.draft import EngineRules
-from trader_cli.engine.facts import ExitWanted, Fact, HaltSeen, Resumed, SignalConfirmed, Ticked
+from trader_cli.engine.facts import ExitWanted, Fact, SignalConfirmed, Ticked
 from trader_cli.engine.feedback_loop import FeedbackLoop, Told
-from trader_cli.engine.hands import Hands, Report, shown
+from trader_cli.engine.hands import Report, shown
 from trader_cli.engine.intake import Intake, News
+from trader_cli.engine.latch_watch import LatchWatch
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
+from trader_cli.engine.options import EngineOptions
 from trader_cli.engine.performing import Performer
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.readings import read
+from trader_cli.engine.reconciling import Reconciling
 from trader_cli.engine.record import fact_row, user_event_row
-from trader_cli.engine.recovering import Recovered, recover
-from trader_cli.engine.remembered import RESUME, remember
-from trader_cli.engine.views import EngineViews
+from trader_cli.engine.recovering import Recovered
+from trader_cli.engine.remembered import remember
 from trader_cli.errors import VenueError
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import MarketStream, UserStream
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
-from trader_cli.journal.halt import Halt, HaltedBy, HaltLatch
+from trader_cli.journal.halt import HaltedBy, HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.trading.kill import KillResult, kill
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.position_manager import PositionManager
 from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import EntryBlock
 
 _TICK_S: Final = 0.25
 _READ_EVERY_S: Final = 2.0
@@ -72,35 +64,6 @@ _POLL_S: Final = 0.05
 _ONCE_QUIET_S: Final = 1.0
 _ONCE_S_MAX: Final = 120.0
 _INBOX_MAX: Final = 100_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """How one run is set up.
-
-    Attributes:
-        bridge_dir: where the advisors write; created if missing.
-        log_dir: where the advisors' output goes.
-        source: how feedback names where its numbers come from.
-        zone: where the advisors' naive timestamps are local.
-        hedge_mode: the account holds LONG and SHORT apart.
-        programs: advisors to start, with `advisor_environment`.
-        blocks: reasons outside the limits why nothing may open (the live gate).
-        kernel_events: False where time is virtual: the bridge files are polled only.
-    """
-
-    bridge_dir: Path
-    log_dir: Path
-    bridge: BridgeRules
-    entry: EntryPolicy
-    source: Source
-    zone: tzinfo
-    hedge_mode: bool
-    recv_window_ms: int = 5_000
-    programs: tuple[AdvisorProgram, ...] = ()
-    advisor_environment: Mapping[str, str] = field(default_factory=dict)
-    blocks: tuple[EntryBlock, ...] = ()
-    kernel_events: bool = True
 
 
 class LiveTradingEngine:
@@ -145,7 +108,20 @@ class LiveTradingEngine:
             clock=clock,
             tell=self._tell,
         )
-        self._hands = self._make_hands(mirror, risk)
+        self._hands = assemble(
+            client=client,
+            journal=journal,
+            latch=latch,
+            risk=risk,
+            clock=clock,
+            options=options,
+            mirror=mirror,
+            board=self._board,
+            losses=self._losses,
+            last_loss_ms=self._remembered.last_loss_ms,
+            report=report,
+            tell=self._tell,
+        )
         protecting = Protecting(self._hands)
         self._performer = Performer(
             self._hands,
@@ -153,7 +129,7 @@ class LiveTradingEngine:
             latch=latch,
             on_trade=self._count_trade,
             kill=self._begin_kill,
-            reconcile=self._want_reconcile,
+            reconcile=lambda: self._reconciling.want(),
         )
         self._intake = Intake(
             self._hands,
@@ -161,16 +137,25 @@ class LiveTradingEngine:
             symbols=self._symbols,
             state=lambda: self._state,
             on_booked=self._losses.ledger_is_due,
-            on_stream=self._stream_changed,
+            on_stream=lambda is_open: self._reconciling.stream_changed(is_open=is_open),
         )
         self._memory = BridgeMemory(
             confirm_ms=options.bridge.confirm_ms, newest_ms=self._remembered.newest_ms
         )
         self._feedback = self._make_feedback()
-        self._halts: list[Halt] | None = None
-        self._resume_seq = self._last_resume()
-        self._stream_is_open = asyncio.Event()
-        self._reconcile_wanted = asyncio.Event()
+        self._latch_watch = LatchWatch(
+            self._hands,
+            latch,
+            performer=self._performer,
+            state=lambda: self._state,
+            on_resume=self._losses.resumed,
+        )
+        self._reconciling = Reconciling(
+            self._hands,
+            symbols=self._symbols,
+            remembered=self._remembered,
+            put=self._inbox.put,
+        )
         self._kill_wanted: asyncio.Queue[str] = asyncio.Queue()
         self._has_picture = asyncio.Event()
         self._ending = False
@@ -197,8 +182,8 @@ class LiveTradingEngine:
                 "advisors": [program.name for program in self._options.programs],
             },
         )
-        self._watch_halts()
-        self._reconcile_wanted.set()
+        self._latch_watch.look()
+        self._reconciling.want()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in self._jobs()]
             await self._until_over(stop, for_s=for_s, once=once)
@@ -244,7 +229,7 @@ class LiveTradingEngine:
                 "problems": list(result.problems),
             },
         )
-        self._reconcile_wanted.set()
+        self._reconciling.want()
         return result
 
     # --- the queue and its consumer --------------------------------------------------------------
@@ -318,7 +303,7 @@ class LiveTradingEngine:
             self._tick(),
             self._read_regularly(),
             self._watch_losses(),
-            self._reconcile_when_wanted(),
+            self._reconciling.run(),
             self._kill_when_wanted(),
             self._feedback.run(options.bridge.feedback_max_age_s / 2),
             *(
@@ -350,48 +335,10 @@ class LiveTradingEngine:
 
     async def _tick(self) -> None:
         while True:
-            self._watch_halts()
-            self._watch_resumes()
+            self._latch_watch.look()
             self._ticks_waiting += 1
             await self._inbox.put(Ticked())
             await self._clock.sleep(_TICK_S)
-
-    def _watch_halts(self) -> None:
-        """Tell a change of the latch, and acknowledge it once nothing of an entry is under way."""
-        halts = self._latch.all()
-        if halts != self._halts:
-            first = self._halts is None
-            self._halts = halts
-            account = next((row.reason for row in halts if row.symbol is None), None)
-            symbols = {row.symbol: row.reason for row in halts if row.symbol is not None}
-            if account is None:
-                self._performer.halted.clear()
-            else:
-                self._performer.halted.set()
-            self._tell(HaltSeen(account=account, symbols=symbols))
-            if halts or not first:
-                self._report(
-                    "halted",
-                    {"halted": bool(halts), "reason": account, "symbols": symbols},
-                )
-        quiet = not self._state.entries and self._performer.is_idle
-        if halts and quiet and os.getpid() not in self._latch.acknowledged_by():
-            with contextlib.suppress(OSError):
-                self._latch.acknowledge(os.getpid(), halts)
-
-    def _watch_resumes(self) -> None:
-        seq = self._last_resume()
-        if seq != self._resume_seq:
-            self._resume_seq = seq
-            self._losses.resumed()
-            self._tell(Resumed())
-
-    def _last_resume(self) -> int:
-        try:
-            row = self._journal.last(RESUME)
-        except JournalUnavailable:
-            return self._resume_seq
-        return 0 if row is None else row.seq
 
     async def _read_regularly(self) -> None:
         """Read orders and positions now and then: a stop can vanish without an event."""
@@ -416,50 +363,6 @@ class LiveTradingEngine:
             if reading is None or not reading.agrees:
                 pause_s = _EQUITY_AGAIN_S
             await self._clock.sleep(pause_s)
-
-    async def _reconcile_when_wanted(self) -> None:
-        """Reconcile at once without patience, then again with it where something is in doubt."""
-        open_decisions = dict(self._remembered.open_decisions)
-        at_start, is_patient = True, False
-        while True:
-            await self._reconcile_wanted.wait()
-            await self._wait_for_stream()
-            self._reconcile_wanted.clear()
-            try:
-                recovered = await recover(
-                    self._hands,
-                    symbols=self._symbols,
-                    open_decisions=open_decisions,
-                    decisions=self._remembered.decisions,
-                    at_start=at_start,
-                    stream_is_open=self._stream_is_open.is_set(),
-                    is_patient=is_patient,
-                )
-            except (VenueError, JournalUnavailable) as error:
-                self._warn("reconcile", error.message)
-                self._reconcile_wanted.set()
-            else:
-                await self._inbox.put(recovered)
-                is_patient = not recovered.is_final
-                if is_patient:
-                    told = {row.symbol for row in recovered.owned}
-                    told |= {row.seen.symbol for row in recovered.gone}
-                    for symbol in told:
-                        open_decisions.pop(symbol, None)
-                    self._reconcile_wanted.set()
-                    continue
-                at_start, open_decisions = False, {}
-            await self._clock.sleep(_RECONCILE_PAUSE_S)
-
-    async def _wait_for_stream(self) -> None:
-        opened = asyncio.ensure_future(self._stream_is_open.wait())
-        late = asyncio.ensure_future(self._clock.sleep(_STREAM_WAIT_S))
-        try:
-            await asyncio.wait((opened, late), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            opened.cancel()
-            late.cancel()
-            await asyncio.gather(opened, late, return_exceptions=True)
 
     async def _kill_when_wanted(self) -> None:
         while True:
@@ -508,47 +411,6 @@ class LiveTradingEngine:
 
     # --- small things ----------------------------------------------------------------------------
 
-    def _make_hands(self, mirror: AccountMirror, risk: RiskManager) -> Hands:
-        options = self._options
-        views = EngineViews(
-            self._client,
-            journal=self._journal,
-            mirror=mirror,
-            board=self._board,
-            losses=self._losses,
-            clock=self._clock,
-            halts=self._latch.all,
-            blocks=options.blocks,
-            last_loss_ms=self._remembered.last_loss_ms,
-        )
-        orders = OrderManager(
-            self._client,
-            journal=self._journal,
-            risk=risk,
-            latch=self._latch,
-            clock=self._clock,
-            policy=options.entry,
-            views=views.read,
-            book=self._board.book,
-            recv_window_ms=options.recv_window_ms,
-        )
-        return Hands(
-            client=self._client,
-            orders=orders,
-            positions=PositionManager(orders, margin_type=options.bridge.margin_type),
-            risk=risk,
-            journal=self._journal,
-            clock=self._clock,
-            board=self._board,
-            mirror=mirror,
-            views=views,
-            bridge=options.bridge,
-            entry=options.entry,
-            report=self._report,
-            tell=self._tell,
-            hedge_mode=options.hedge_mode,
-        )
-
     def _make_feedback(self) -> FeedbackLoop:
         return FeedbackLoop(
             self._options.bridge_dir,
@@ -565,16 +427,6 @@ class LiveTradingEngine:
             warn=lambda message: self._warn("feedback", message),
         )
 
-    def _stream_changed(self, is_open: bool) -> None:
-        if is_open:
-            self._stream_is_open.set()
-            self._reconcile_wanted.set()
-        else:
-            self._stream_is_open.clear()
-
-    def _want_reconcile(self) -> None:
-        self._reconcile_wanted.set()
-
     def _begin_kill(self, message: str) -> None:
         self._kill_wanted.put_nowait(message)
 
@@ -585,16 +437,7 @@ class LiveTradingEngine:
             self._hands.views.last_loss_ms = result.exited_ms
 
     def _on_advisor(self, event: AdvisorEvent) -> None:
-        match event:
-            case AdvisorStarted():
-                fields: dict[str, object] = {"pid": event.pid, "log": str(event.log_file)}
-                state = "started"
-            case AdvisorDied():
-                fields = {"exit_code": event.exit_code, "restart_s": str(event.restart_s)}
-                state = "died"
-            case AdvisorEnded():
-                fields, state = {}, "ended"
-        self._report("advisor", {"name": event.name, "state": state, **fields})
+        self._report("advisor", advisor_fields(event))
 
     @property
     def _is_all_heard(self) -> bool:
