@@ -365,7 +365,7 @@ def test_hedge_mode_holds_both_sides_and_closes_only_what_is_held() -> None:
 
     assert (trader.amount("LONG"), trader.amount("SHORT")) == (D("0.1"), D("-0.2"))
     long = {"positionSide": "LONG"}
-    assert trader.refused("order", "SELL", "0.2", **long) == -2022
+    assert trader.refused("order", "SELL", "0.2", **long) == -2024
     assert trader.refused("order", "SELL", "0.1", reduceOnly="true", **long) == -1106
     trader.order("SELL", "0.1", **long)
     assert (trader.amount("LONG"), trader.amount("SHORT")) == (D(0), D("-0.2"))

@@ -96,6 +96,8 @@ class AlgoDesk:
             raise VenueRefusal(-4130)
         if wish.type is OrderType.TRAILING_STOP_MARKET:
             if wish.activate_price is not None:
+                if wish.activate_price <= 0:
+                    raise VenueRefusal(-4135)
                 rules.check_trigger(instrument, wish.activate_price)
         else:
             rules.check_trigger(instrument, wish.trigger_price)

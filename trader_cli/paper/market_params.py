@@ -14,9 +14,17 @@ if TYPE_CHECKING:
     from trader_cli.paper.exchange import Exchange
 
 
-def symbol_of(exchange: Exchange, params: Params, name: str = "symbol") -> str:
+def symbol_of(exchange: Exchange, params: Params) -> str:
     """Return the symbol a call must name; -1102 or -1121."""
-    return exchange.known_symbol(params.needed(name))
+    return exchange.known_symbol(params.needed("symbol"))
+
+
+def pair_of(exchange: Exchange, params: Params) -> str:
+    """Return the perpetual contract of the pair a call must name; -1102 or -4144."""
+    pair = params.needed("pair").upper()
+    if pair not in symbols_of(exchange):
+        raise VenueRefusal(-4144)
+    return pair
 
 
 def symbols_of(exchange: Exchange) -> list[str]:

@@ -116,7 +116,7 @@ class OrderDesk:
             raise VenueRefusal(-2022)
         if wish.quantity > closable:
             if wish.position_side is not PositionSide.BOTH:
-                raise VenueRefusal(-2022)
+                raise VenueRefusal(-2024)
             wish.quantity = closable
 
     def _check_exposure(self, of: SymbolAccount, wish: OrderWish) -> None:
@@ -305,6 +305,8 @@ class OrderDesk:
         instrument = of.contract.instrument
         if order.type is not OrderType.LIMIT:
             raise VenueRefusal(-5025)
+        if core.only_cancels(order.symbol):
+            raise VenueRefusal(-5024)
         if order.amendments >= of.contract.max_move_order_limit:
             raise VenueRefusal(-5026)
         if price == order.price and quantity == order.quantity:

@@ -22,7 +22,7 @@ from trader_cli.paper.history import (
     ticker_24h,
 )
 from trader_cli.paper.market import Candle, FundingSettled, MarketTick
-from trader_cli.paper.market_params import limit_of, symbol_of, symbols_of, window_of
+from trader_cli.paper.market_params import limit_of, pair_of, symbol_of, symbols_of, window_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Handler, Route, WeightRule, by_limit, by_symbol
@@ -39,6 +39,9 @@ _FUNDING_DEFAULT, _FUNDING_MAX = 100, 1_000
 _HOUR_MS: Final = 3_600_000
 _FUNDING_INTERVAL_HOURS: Final = 8
 _FUNDING_CAP: Final = "0.003"
+
+_PERPETUAL: Final = "PERPETUAL"
+_CONTRACT_TYPES: Final = (_PERPETUAL, "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIFI_PERPETUAL")
 
 _SymbolRow = Callable[["Exchange", str, int], dict[str, object]]
 
@@ -111,7 +114,7 @@ def _klines(name: str, *, prices_only: bool = False) -> Handler:
     """
 
     def handle(exchange: Exchange, params: Params, _now_ms: int) -> object:
-        symbol = symbol_of(exchange, params, name)
+        symbol = pair_of(exchange, params) if name == "pair" else symbol_of(exchange, params)
         interval = params.needed("interval")
         if interval not in INTERVALS:
             raise VenueRefusal(-1120)
@@ -127,6 +130,15 @@ def _klines(name: str, *, prices_only: bool = False) -> Handler:
         return [_kline_row(candle, prices_only=prices_only) for candle in candles]
 
     return handle
+
+
+def _continuous_klines(exchange: Exchange, params: Params, now_ms: int) -> object:
+    """Answer a pair's candles by contract type; only perpetual contracts are listed."""
+    kind = params.needed("contractType").upper()
+    if kind not in _CONTRACT_TYPES:
+        raise VenueRefusal(-4104)
+    rows = _klines("pair")(exchange, params, now_ms)
+    return rows if kind == _PERPETUAL else []
 
 
 def _kline_row(candle: Candle, *, prices_only: bool) -> KlineRow:
@@ -315,7 +327,7 @@ MARKET_ROUTES: Final = (
         weight=200,
     ),
     _open("/fapi/v1/klines", _klines("symbol"), _KLINE_WEIGHT),
-    _open("/fapi/v1/continuousKlines", _klines("pair"), _KLINE_WEIGHT),
+    _open("/fapi/v1/continuousKlines", _continuous_klines, _KLINE_WEIGHT),
     _open("/fapi/v1/markPriceKlines", _klines("symbol", prices_only=True), _KLINE_WEIGHT),
     _open("/fapi/v1/indexPriceKlines", _klines("pair", prices_only=True), _KLINE_WEIGHT),
     _open("/fapi/v1/ticker/bookTicker", _one_or_all(_book_ticker), by_symbol(2, 5)),

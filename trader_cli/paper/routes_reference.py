@@ -17,7 +17,7 @@ from trader_cli.paper.auth import Security
 from trader_cli.paper.exchange_info import ASSETS
 from trader_cli.paper.history import INTERVALS, klines
 from trader_cli.paper.market import Candle
-from trader_cli.paper.market_params import limit_of, symbol_of, symbols_of, window_of
+from trader_cli.paper.market_params import limit_of, pair_of, symbol_of, symbols_of, window_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.reference_data import (
     AssetIndex,
@@ -153,11 +153,11 @@ def _premium_klines(exchange: Exchange, params: Params, _now_ms: int) -> object:
     ]
 
 
-def _statistics(row: _Row, *, name: str = "symbol") -> Handler:
-    """Answer one row a period, oldest first, for the contract that parameter `name` names."""
+def _statistics(row: _Row, *, by_pair: bool = False) -> Handler:
+    """Answer one row a period, oldest first, for the contract or pair that is named."""
 
     def handle(exchange: Exchange, params: Params, _now_ms: int) -> object:
-        symbol = symbol_of(exchange, params, name)
+        symbol = pair_of(exchange, params) if by_pair else symbol_of(exchange, params)
         period = params.needed("period")
         if period not in _PERIODS:
             raise VenueRefusal(-1130, "period")
@@ -223,7 +223,7 @@ def _basis_row(_exchange: Exchange, symbol: str, candle: Candle) -> dict[str, ob
 
 def _deliveries(exchange: Exchange, params: Params, _now_ms: int) -> object:
     """Answer with no delivery: perpetual contracts have none."""
-    symbol_of(exchange, params, "pair")
+    pair_of(exchange, params)
     return []
 
 
@@ -250,6 +250,6 @@ REFERENCE_ROUTES: Final = (
     _open("/futures/data/topLongShortPositionRatio", _statistics(_ratio_row), 0),
     _open("/futures/data/globalLongShortAccountRatio", _statistics(_ratio_row), 0),
     _open("/futures/data/takerlongshortRatio", _statistics(_taker_row), 0),
-    _open("/futures/data/basis", _statistics(_basis_row, name="pair"), 0),
+    _open("/futures/data/basis", _statistics(_basis_row, by_pair=True), 0),
     _open("/futures/data/delivery-price", _deliveries, 0),
 )
