@@ -1,122 +1,158 @@
-"""`trader order`: place, list, find and cancel orders of both worlds, regular and conditional."""
+"""`trader order`: place, list, find, amend and cancel orders, regular and conditional ones."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trader_cli.cli.arguments import (
-    OptionalSymbol,
-    OrderSide,
-    Symbol,
-    moment_ms,
-    position_direction,
-    positive_number,
-    symbol_name,
-    time_in_force,
-)
+from trader_cli.cli.arguments import OptionalSymbol, OrderSide, Symbol, positive_number, strict
 from trader_cli.cli.context import Desk, trade
 from trader_cli.cli.invocation import Answer, invocation_of
 from trader_cli.cli.order_actions import (
     ConditionalWish,
     LimitWish,
     MarketWish,
-    cancel_all_orders,
-    cancel_order,
-    list_orders,
+    SizeWish,
     place_conditional,
     place_limit,
     place_market,
+)
+from trader_cli.cli.order_batch import place_file, read_batch
+from trader_cli.cli.order_options import (
+    Days,
+    GoodTill,
+    LimitPrice,
+    OfPosition,
+    OfSymbol,
+    OrderId,
+    PostOnly,
+    Quantity,
+    ReduceOnly,
+    RiskUsd,
+    Stop,
+    TakeProfit,
+    Tif,
+    Usd,
+    Validate,
+    resolved_good_till,
+    resolved_tif,
+)
+from trader_cli.cli.order_tending_actions import (
+    amend_order,
+    cancel_all_orders,
+    cancel_order,
+    list_orders,
+    order_history,
+    order_trades,
     resolve_orders,
     show_order,
 )
-from trader_cli.domain.terms import Direction, OrderType, TimeInForce
+from trader_cli.cli.order_working import (
+    BracketWish,
+    EntryKind,
+    EntryWish,
+    SmartWish,
+    place_bracket,
+    place_smart,
+)
+from trader_cli.cli.prices import (
+    RELATIVE_NUMBERS,
+    OptionalPriceArgument,
+    PriceArgument,
+    PriceWish,
+    price_wish,
+)
+from trader_cli.cli.watching import Watch, trade_or_watch
+from trader_cli.domain.rules import Fallback
+from trader_cli.domain.terms import OrderType
 from trader_cli.errors import UsageError
 
+_ALL_SYMBOLS_PAUSE_S = 8.0
+"""Reading the orders of every symbol weighs 80; a watch of it must leave others their share."""
+
 app = typer.Typer(
-    help="Place, list and cancel orders, conditional ones too.",
+    help="Place, list, amend and cancel orders, conditional ones too.",
     rich_markup_mode=None,
     add_completion=False,
 )
 
-Number = Annotated[Decimal, typer.Argument(parser=positive_number, metavar="NUMBER")]
-Quantity = Annotated[
-    Decimal | None,
-    typer.Argument(parser=positive_number, metavar="[QTY]", help="base units, e.g. 0.001"),
-]
-Usd = Annotated[
-    Decimal | None,
-    typer.Option("--usd", parser=positive_number, metavar="N", help="notional instead of QTY"),
-]
-ReduceOnly = Annotated[bool, typer.Option("--reduce-only", help="can only reduce a position")]
-OfPosition = Annotated[
-    Direction | None,
-    typer.Option(
-        "--position",
-        parser=position_direction,
-        metavar="long|short",
-        help="which position, in hedge mode",
-    ),
-]
-LimitPrice = Annotated[
-    Decimal | None,
-    typer.Option("--limit", parser=positive_number, metavar="P", help="limit order on trigger"),
-]
-OrderId = Annotated[str, typer.Argument(metavar="ID", help="order id, algo id or client order id")]
-OfSymbol = Annotated[
-    str | None, typer.Option("--symbol", parser=symbol_name, metavar="SYMBOL", help="its symbol")
-]
+
+@strict
+def entry_wish(text: str) -> EntryWish:
+    """Return how a bracket enters: market, smart, or limit:P."""
+    word, colon, price = text.strip().partition(":")
+    if (word == EntryKind.LIMIT) != bool(colon) or word not in tuple(EntryKind):
+        raise ValueError(f"{text!r} is not one of limit:P, market, smart")
+    return EntryWish(kind=EntryKind(word), price=price_wish(price) if colon else None)
 
 
-@app.command("limit")
+@strict
+def fallback_word(text: str) -> Fallback:
+    """Return what follows the deadline."""
+    try:
+        return Fallback(text.strip().lower())
+    except ValueError:
+        raise ValueError(f"{text!r} is not one of taker, none") from None
+
+
+@app.command("limit", context_settings=RELATIVE_NUMBERS)
 def limit(
     context: typer.Context,
     symbol: Symbol,
     side: OrderSide,
     quantity: Annotated[
-        Decimal,
+        PriceWish,
         typer.Argument(
-            parser=positive_number, metavar="QTY", help="base units; with --usd left out"
+            parser=price_wish, metavar="QTY", help="base units; left out with --usd, --risk-usd"
         ),
     ],
-    price: Annotated[
-        Decimal | None, typer.Argument(parser=positive_number, metavar="PRICE")
-    ] = None,
-    post_only: Annotated[bool, typer.Option("--post-only", help="rest or be refused")] = False,
-    tif: Annotated[
-        TimeInForce | None,
-        typer.Option("--tif", parser=time_in_force, metavar="GTC|IOC|FOK|GTX|GTD"),
-    ] = None,
-    good_till: Annotated[
-        str | None,
-        typer.Option("--good-till", metavar="T", help="with GTD: 15m, or 2026-11-23T12:00Z"),
-    ] = None,
+    price: OptionalPriceArgument = None,
+    post_only: PostOnly = False,
+    tif: Tif = None,
+    good_till: GoodTill = None,
     reduce_only: ReduceOnly = False,
     usd: Usd = None,
+    risk_usd: RiskUsd = None,
+    stop: Stop = None,
+    take_profit: TakeProfit = None,
     position: OfPosition = None,
+    validate: Validate = False,
 ) -> Answer:
     """Place a limit order: trader order limit BTCUSDT buy 0.001 60000 --post-only."""
-    if usd is None and price is None:
-        raise UsageError("a limit order needs QTY and PRICE")
-    if usd is not None and price is not None:
-        raise UsageError("give either QTY or --usd, not both")
+    # Without a quantity the one number that stands there is the price.
+    size, typed = _size_and_price(quantity, price, usd, risk_usd)
+    resolved = resolved_tif(tif, post_only=post_only)
+    _refuse_lone_exit(stop, take_profit, risk_usd, reduce_only=reduce_only, validate=validate)
 
     async def act(desk: Desk) -> Answer:
+        good_till_ms = resolved_good_till(good_till, tif, desk.clock.now_ms())
+        if stop is not None:
+            bracket = BracketWish(
+                symbol=symbol,
+                side=side,
+                size=size,
+                entry=EntryWish(kind=EntryKind.LIMIT, price=typed),
+                stop=stop,
+                take_profit=take_profit,
+                time_in_force=resolved,
+                good_till_ms=good_till_ms,
+                direction=position,
+            )
+            return await place_bracket(desk, bracket)
         wish = LimitWish(
             symbol=symbol,
             side=side,
-            # With --usd the one number that stands there is the price.
-            quantity=None if usd is not None else quantity,
-            price=quantity if price is None else price,
-            usd=usd,
-            time_in_force=_time_in_force(tif, post_only=post_only),
-            good_till_ms=_good_till(good_till, tif, desk.clock.now_ms()),
+            size=size,
+            price=typed,
+            time_in_force=resolved,
+            good_till_ms=good_till_ms,
             reduce_only=reduce_only,
             direction=position,
         )
-        return await place_limit(desk, wish)
+        return await place_limit(desk, wish, validate=validate)
 
     return trade(invocation_of(context), act)
 
@@ -138,28 +174,131 @@ def market(
         ),
     ] = None,
     usd: Usd = None,
+    risk_usd: RiskUsd = None,
+    stop: Stop = None,
+    take_profit: TakeProfit = None,
     position: OfPosition = None,
+    validate: Validate = False,
 ) -> Answer:
     """Place a market order: trader order market BTCUSDT buy 0.001."""
-    if (quantity is None) == (usd is None):
-        raise UsageError("give either QTY or --usd")
+    size = SizeWish(quantity=quantity, usd=usd, risk_usd=risk_usd)
+    _refuse_lone_exit(stop, take_profit, risk_usd, reduce_only=reduce_only, validate=validate)
+    if stop is not None:
+        if max_slippage_bps is not None:
+            raise UsageError("with --stop use `order bracket --entry smart`, which is bounded")
+        bracket = BracketWish(
+            symbol=symbol,
+            side=side,
+            size=size,
+            entry=EntryWish(kind=EntryKind.MARKET),
+            stop=stop,
+            take_profit=take_profit,
+            direction=position,
+        )
+        return trade(invocation_of(context), lambda desk: place_bracket(desk, bracket))
     wish = MarketWish(
         symbol=symbol,
         side=side,
-        quantity=quantity,
-        usd=usd,
+        size=size,
         max_slippage_bps=max_slippage_bps,
         reduce_only=reduce_only,
         direction=position,
     )
-    return trade(invocation_of(context), lambda desk: place_market(desk, wish))
+    return trade(invocation_of(context), lambda desk: place_market(desk, wish, validate=validate))
 
 
-@app.command("stop-loss")
+@app.command("smart")
+def smart(
+    context: typer.Context,
+    symbol: Symbol,
+    side: OrderSide,
+    quantity: Quantity = None,
+    deadline: Annotated[
+        Decimal | None,
+        typer.Option("--deadline", parser=positive_number, metavar="S", help="seconds of trying"),
+    ] = None,
+    max_chase_bps: Annotated[
+        Decimal | None,
+        typer.Option(
+            "--max-chase-bps",
+            parser=positive_number,
+            metavar="N",
+            help="how far the touch is followed, in basis points",
+        ),
+    ] = None,
+    fallback: Annotated[
+        Fallback | None,
+        typer.Option(
+            "--fallback",
+            parser=fallback_word,
+            metavar="taker|none",
+            help="after the deadline: take the rest within a bound, or leave it",
+        ),
+    ] = None,
+    reduce_only: ReduceOnly = False,
+    usd: Usd = None,
+    position: OfPosition = None,
+    validate: Validate = False,
+) -> Answer:
+    """Work an order maker-first: trader order smart BTCUSDT buy 0.001 --deadline 20."""
+    wish = SmartWish(
+        symbol=symbol,
+        side=side,
+        size=SizeWish(quantity=quantity, usd=usd),
+        deadline_s=deadline,
+        max_chase_bps=max_chase_bps,
+        fallback=fallback,
+        reduce_only=reduce_only,
+        direction=position,
+    )
+    return trade(invocation_of(context), lambda desk: place_smart(desk, wish, validate=validate))
+
+
+@app.command("bracket")
+def bracket(
+    context: typer.Context,
+    symbol: Symbol,
+    side: OrderSide,
+    stop: Annotated[
+        PriceWish, typer.Option("--stop", parser=price_wish, metavar="P", help="stop price")
+    ],
+    quantity: Quantity = None,
+    take_profit: TakeProfit = None,
+    entry: Annotated[
+        EntryWish | None,
+        typer.Option(
+            "--entry", parser=entry_wish, metavar="limit:P|market|smart", help="default: smart"
+        ),
+    ] = None,
+    trailing: Annotated[
+        Decimal | None,
+        typer.Option(
+            "--trailing", parser=positive_number, metavar="PCT", help="a trailing stop beside"
+        ),
+    ] = None,
+    usd: Usd = None,
+    risk_usd: RiskUsd = None,
+    position: OfPosition = None,
+) -> Answer:
+    """Enter with stop and target: trader order bracket BTCUSDT buy 0.001 --stop 59000 ..."""
+    wish = BracketWish(
+        symbol=symbol,
+        side=side,
+        size=SizeWish(quantity=quantity, usd=usd, risk_usd=risk_usd),
+        entry=entry or EntryWish(kind=EntryKind.SMART),
+        stop=stop,
+        take_profit=take_profit,
+        trailing_pct=trailing,
+        direction=position,
+    )
+    return trade(invocation_of(context), lambda desk: place_bracket(desk, wish))
+
+
+@app.command("stop-loss", context_settings=RELATIVE_NUMBERS)
 def stop_loss(
     context: typer.Context,
     symbol: Symbol,
-    price: Annotated[Decimal, typer.Argument(parser=positive_number, metavar="PRICE")],
+    price: PriceArgument,
     quantity: Quantity = None,
     limit_price: LimitPrice = None,
     position: OfPosition = None,
@@ -176,11 +315,11 @@ def stop_loss(
     return trade(invocation_of(context), lambda desk: place_conditional(desk, wish))
 
 
-@app.command("take-profit")
+@app.command("take-profit", context_settings=RELATIVE_NUMBERS)
 def take_profit(
     context: typer.Context,
     symbol: Symbol,
-    price: Annotated[Decimal, typer.Argument(parser=positive_number, metavar="PRICE")],
+    price: PriceArgument,
     quantity: Quantity = None,
     limit_price: LimitPrice = None,
     position: OfPosition = None,
@@ -207,9 +346,9 @@ def trailing_stop(
     ],
     quantity: Quantity = None,
     activate: Annotated[
-        Decimal | None,
+        PriceWish | None,
         typer.Option(
-            "--activate", parser=positive_number, metavar="P", help="price from which it trails"
+            "--activate", parser=price_wish, metavar="P", help="price from which it trails"
         ),
     ] = None,
     position: OfPosition = None,
@@ -226,21 +365,89 @@ def trailing_stop(
     return trade(invocation_of(context), lambda desk: place_conditional(desk, wish))
 
 
+@app.command("batch")
+def batch(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a JSON list, or one order a line")],
+) -> Answer:
+    """Place the orders of a file; exit 10 if some of them failed."""
+    invocation = invocation_of(context)
+    wishes = read_batch(invocation.cwd / file.expanduser())
+    return trade(invocation, lambda desk: place_file(desk, wishes))
+
+
 @app.command("list")
-def list_(context: typer.Context, symbol: OptionalSymbol = None) -> Answer:
+def list_(
+    context: typer.Context, symbol: OptionalSymbol = None, watch: Watch = False
+) -> Answer | int:
     """List resting orders, regular and conditional, own and foreign."""
-    return trade(invocation_of(context), lambda desk: list_orders(desk, symbol))
+
+    async def act(desk: Desk) -> Answer:
+        return await list_orders(desk, symbol)
+
+    async def act_again(desk: Desk) -> Answer:
+        answer = await list_orders(desk, symbol)
+        if symbol is None:
+            await desk.clock.sleep(_ALL_SYMBOLS_PAUSE_S)
+        return answer
+
+    return trade_or_watch(invocation_of(context), act_again if watch else act, watch=watch)
 
 
 @app.command("show")
 def show(context: typer.Context, identifier: OrderId, symbol: OfSymbol = None) -> Answer:
-    """Show one order; one that has ended is found with --symbol."""
+    """Show one order; one unknown here is asked of the exchange."""
     return trade(invocation_of(context), lambda desk: show_order(desk, identifier, symbol))
+
+
+@app.command("history")
+def history(
+    context: typer.Context, symbol: Symbol, days: Days = 7, watch: Watch = False
+) -> Answer | int:
+    """List a symbol's orders, ended ones too."""
+    return trade_or_watch(
+        invocation_of(context), lambda desk: order_history(desk, symbol, days), watch=watch
+    )
+
+
+@app.command("trades")
+def trades(
+    context: typer.Context, symbol: Symbol, days: Days = 7, watch: Watch = False
+) -> Answer | int:
+    """List a symbol's executions with fee and realised result."""
+    return trade_or_watch(
+        invocation_of(context), lambda desk: order_trades(desk, symbol, days), watch=watch
+    )
+
+
+@app.command("amend")
+def amend(
+    context: typer.Context,
+    identifier: OrderId,
+    price: Annotated[
+        PriceWish | None,
+        typer.Option(
+            "--price", parser=price_wish, metavar="P", help="of a stop or target: its trigger"
+        ),
+    ] = None,
+    quantity: Annotated[
+        Decimal | None,
+        typer.Option("--qty", parser=positive_number, metavar="Q", help="whole, executed included"),
+    ] = None,
+    symbol: OfSymbol = None,
+) -> Answer:
+    """Change a resting order's price or quantity; what is not given stays as it is."""
+    if price is None and quantity is None:
+        raise UsageError("give --price, --qty or both")
+    return trade(
+        invocation_of(context),
+        lambda desk: amend_order(desk, identifier, price=price, quantity=quantity, symbol=symbol),
+    )
 
 
 @app.command("cancel")
 def cancel(context: typer.Context, identifier: OrderId, symbol: OfSymbol = None) -> Answer:
-    """Cancel one order."""
+    """Cancel one order, and with an entry the exits that wait for it."""
     return trade(invocation_of(context), lambda desk: cancel_order(desk, identifier, symbol))
 
 
@@ -272,24 +479,33 @@ def resolve(
         str | None, typer.Argument(metavar="[ID]", help="a client order id; else every unknown one")
     ] = None,
 ) -> Answer:
-    """Prove what became of orders whose outcome is unknown."""
+    """Prove what became of orders in doubt, and remove exits that lost their position."""
     return trade(invocation_of(context), lambda desk: resolve_orders(desk, identifier))
 
 
-def _time_in_force(tif: TimeInForce | None, *, post_only: bool) -> TimeInForce:
-    if not post_only:
-        return tif or TimeInForce.GTC
-    if tif not in (None, TimeInForce.GTX):
-        raise UsageError(f"--post-only is --tif GTX; {tif} cannot stand beside it")
-    return TimeInForce.GTX
+def _size_and_price(
+    first: PriceWish, second: PriceWish | None, usd: Decimal | None, risk_usd: Decimal | None
+) -> tuple[SizeWish, PriceWish]:
+    if usd is not None or risk_usd is not None:
+        if second is not None:
+            raise UsageError("give one of QTY, --usd and --risk-usd", code="size")
+        return SizeWish(usd=usd, risk_usd=risk_usd), first
+    if second is None:
+        raise UsageError("a limit order needs QTY and PRICE")
+    if first.is_relative:
+        raise UsageError("QTY is a plain number of base units")
+    return SizeWish(quantity=first.number), second
 
 
-def _good_till(text: str | None, tif: TimeInForce | None, now_ms: int) -> int | None:
-    if (tif is TimeInForce.GTD) != (text is not None):
-        raise UsageError("--good-till and --tif GTD belong together")
-    if text is None:
-        return None
-    try:
-        return moment_ms(text, now_ms=now_ms)
-    except ValueError as error:
-        raise UsageError(f"--good-till: {error}") from error
+def _refuse_lone_exit(
+    stop: PriceWish | None,
+    target: PriceWish | None,
+    risk_usd: Decimal | None,
+    *,
+    reduce_only: bool,
+    validate: bool,
+) -> None:
+    if stop is None and (target is not None or risk_usd is not None):
+        raise UsageError("--take-profit and --risk-usd need --stop", code="no_stop")
+    if stop is not None and (reduce_only or validate):
+        raise UsageError("an order with --stop opens a position and cannot be validated or reduce")

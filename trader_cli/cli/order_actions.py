@@ -1,7 +1,7 @@
-"""What the `trader order` commands do: wishes become requests, requests pass the order manager.
+"""What the placing commands of `trader order` do: wishes become requests for the order manager.
 
-Sizes and sides that the operator left out are worked out here; rounding, risk and sending are the
-order manager's.
+Sizes, sides and prices that the operator left out or gave by reference are worked out here;
+rounding, risk and sending are the order manager's.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Final
 
 from trader_cli.cli.context import Desk
-from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.records import cancelled_json, order_json, orders_table, request_json
+from trader_cli.cli.invocation import Answer
+from trader_cli.cli.prices import PriceWish
+from trader_cli.cli.records import number, order_json, orders_table, request_json
 from trader_cli.domain.account import Position
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.instrument import Instrument
-from trader_cli.domain.numbers import BPS, ONE
+from trader_cli.domain.numbers import BPS, ONE, ZERO, to_text
 from trader_cli.domain.order import (
     AlgoOrder,
     ConditionalRequest,
@@ -28,28 +30,62 @@ from trader_cli.domain.order import (
 )
 from trader_cli.domain.protection import check_stop
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side, TimeInForce
-from trader_cli.errors import PartialFailure, TraderError, UsageError, VenueError
+from trader_cli.errors import PartialFailure, UsageError, VenueError
+from trader_cli.trading.amending import leg_of_type
 from trader_cli.trading.fitting import fit, known_instrument
 from trader_cli.trading.risk_manager import Refused
+
+_TEST_ID: Final = "trd-validate"
+_BOOK_LEVELS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeWish:
+    """A size as typed; exactly one is given. `risk_usd` is the loss at the stop, USDT."""
+
+    quantity: Decimal | None = None
+    usd: Decimal | None = None
+    risk_usd: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        given = [row for row in (self.quantity, self.usd, self.risk_usd) if row is not None]
+        if len(given) != 1:
+            raise UsageError("give one of QTY, --usd and --risk-usd", code="size")
+
+    def at(self, price: Decimal, stop: Decimal | None = None) -> Decimal:
+        """Return base units for an entry at `price`; rounding down is the filters' business.
+
+        Raises:
+            UsageError: a loss needs a stop, away from the price.
+        """
+        if self.quantity is not None:
+            return self.quantity
+        if self.usd is not None:
+            return self.usd / price
+        assert self.risk_usd is not None, "one of the three is given"
+        if stop is None:
+            raise UsageError("--risk-usd is the loss at the stop", advice="add --stop P")
+        if stop == price:
+            raise UsageError(f"the stop {to_text(stop)} is the entry price: nothing can be sized")
+        return self.risk_usd / abs(price - stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitWish:
-    """A limit order as typed; exactly one of `quantity` and `usd` is given.
+    """A limit order as typed.
 
     Attributes:
-        direction: which position it belongs to in hedge mode, None in one-way mode.
+        direction: which position it belongs to in hedge mode; None works it out.
     """
 
     symbol: str
     side: Side
-    quantity: Decimal | None
-    usd: Decimal | None
-    price: Decimal
-    time_in_force: TimeInForce
-    good_till_ms: int | None
-    reduce_only: bool
-    direction: Direction | None
+    size: SizeWish
+    price: PriceWish
+    time_in_force: TimeInForce = TimeInForce.GTC
+    good_till_ms: int | None = None
+    reduce_only: bool = False
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +94,10 @@ class MarketWish:
 
     symbol: str
     side: Side
-    quantity: Decimal | None
-    usd: Decimal | None
-    max_slippage_bps: Decimal | None
-    reduce_only: bool
-    direction: Direction | None
+    size: SizeWish
+    max_slippage_bps: Decimal | None = None
+    reduce_only: bool = False
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,88 +108,139 @@ class ConditionalWish:
     type: OrderType
     quantity: Decimal | None
     direction: Direction | None
-    trigger_price: Decimal | None = None
-    limit_price: Decimal | None = None
+    trigger_price: PriceWish | None = None
+    limit_price: PriceWish | None = None
     callback_rate: Decimal | None = None
-    activate_price: Decimal | None = None
+    activate_price: PriceWish | None = None
 
 
-async def place_limit(desk: Desk, wish: LimitWish) -> Answer:
+async def place_limit(desk: Desk, wish: LimitWish, *, validate: bool = False) -> Answer:
     """Place a limit order."""
-    request = LimitRequest(
-        symbol=wish.symbol,
-        side=wish.side,
-        quantity=wish.quantity or _base_units(wish.usd, wish.price),
-        price=wish.price,
-        client_order_id="",
-        time_in_force=wish.time_in_force,
-        good_till_ms=wish.good_till_ms,
-        reduce_only=_reduce_only(wish),
-        position_side=_position_side(wish),
-    )
-    return await place(desk, request)
+    return await place(desk, await limit_request(desk, wish), validate=validate)
 
 
-async def place_market(desk: Desk, wish: MarketWish) -> Answer:
+async def place_market(desk: Desk, wish: MarketWish, *, validate: bool = False) -> Answer:
     """Place a market order, or a bounded IOC limit order where the slippage is bounded."""
-    await known(desk, wish.symbol)
-    if wish.max_slippage_bps is None:
-        market = MarketRequest(
-            symbol=wish.symbol,
-            side=wish.side,
-            quantity=wish.quantity or _base_units(wish.usd, await _far(desk, wish)),
-            client_order_id="",
-            reduce_only=_reduce_only(wish),
-            position_side=_position_side(wish),
-        )
-        return await place(desk, market)
-    far = await _far(desk, wish)
-    worst = far * (ONE + wish.side.sign * wish.max_slippage_bps / BPS)
-    bounded = LimitRequest(
-        symbol=wish.symbol,
-        side=wish.side,
-        quantity=wish.quantity or _base_units(wish.usd, worst),
-        price=worst,
-        client_order_id="",
-        time_in_force=TimeInForce.IOC,
-        reduce_only=_reduce_only(wish),
-        position_side=_position_side(wish),
+    request = await market_request(desk, wish)
+    answer = await place(desk, request, validate=validate)
+    if wish.max_slippage_bps is None or desk.invocation.shared.dry_run or validate:
+        return answer
+    filled, wanted = Decimal(answer.data["filled_quantity"]), Decimal(answer.data["quantity"])
+    if filled >= wanted:
+        return answer
+    bound = to_text(wish.max_slippage_bps)
+    return replace(
+        answer,
+        failure=PartialFailure(
+            f"{to_text(filled)} of {to_text(wanted)} were executed within {bound} basis points; "
+            "the rest expired",
+            code="not_filled",
+        ),
     )
-    return await place(desk, bounded)
 
 
 async def place_conditional(desk: Desk, wish: ConditionalWish) -> Answer:
     """Rest a stop, target or trailing stop of a held position."""
+    request = await conditional_request(desk, wish)
+    return await place(desk, request)
+
+
+async def limit_request(desk: Desk, wish: LimitWish) -> LimitRequest:
+    """Return the request a limit wish comes to."""
+    price = await price_at(desk, wish.symbol, wish.side, wish.price)
+    position_side, reduce_only = await sides(desk, wish.side, wish.direction, wish.reduce_only)
+    return LimitRequest(
+        symbol=wish.symbol,
+        side=wish.side,
+        quantity=wish.size.at(price),
+        price=price,
+        client_order_id="",
+        time_in_force=wish.time_in_force,
+        good_till_ms=wish.good_till_ms,
+        reduce_only=reduce_only,
+        position_side=position_side,
+    )
+
+
+async def market_request(desk: Desk, wish: MarketWish) -> MarketRequest | LimitRequest:
+    """Return the request a market wish comes to; never a bare market order where a bound is set."""
+    await known(desk, wish.symbol)
+    position_side, reduce_only = await sides(desk, wish.side, wish.direction, wish.reduce_only)
+    if wish.max_slippage_bps is None:
+        price = ZERO
+        if wish.size.quantity is None:
+            price = (await desk.client.get_book_top(wish.symbol)).far(wish.side)
+        return MarketRequest(
+            symbol=wish.symbol,
+            side=wish.side,
+            quantity=wish.size.at(price),
+            client_order_id="",
+            reduce_only=reduce_only,
+            position_side=position_side,
+        )
+    book = await desk.client.get_order_book(wish.symbol, _BOOK_LEVELS)
+    levels = book.asks if wish.side is Side.BUY else book.bids
+    if not levels:
+        raise UsageError(f"the book of {wish.symbol} is empty on that side", code="no_depth")
+    worst = levels[0][0] * (ONE + wish.side.sign * wish.max_slippage_bps / BPS)
+    quantity = wish.size.at(worst)
+    held = sum((row[1] for row in levels if (worst - row[0]) * wish.side.sign >= 0), ZERO)
+    if held < quantity:
+        desk.invocation.say(
+            f"the book holds {to_text(held)} {wish.symbol} up to {to_text(worst)}; "
+            "what is beyond that expires"
+        )
+    return LimitRequest(
+        symbol=wish.symbol,
+        side=wish.side,
+        quantity=quantity,
+        price=worst,
+        client_order_id="",
+        time_in_force=TimeInForce.IOC,
+        reduce_only=reduce_only,
+        position_side=position_side,
+    )
+
+
+async def conditional_request(desk: Desk, wish: ConditionalWish) -> ConditionalRequest:
+    """Return the request an exit wish comes to; side and quantity come from the position."""
     await known(desk, wish.symbol)
     position = await held_position(desk, wish.symbol, wish.direction)
-    await _warn_of_liquidation(desk, position, wish)
-    request = ConditionalRequest(
+    side = position.direction.exit_side
+    prices = [
+        None if typed is None else await price_at(desk, wish.symbol, side, typed)
+        for typed in (wish.trigger_price, wish.limit_price, wish.activate_price)
+    ]
+    await _warn_of_liquidation(desk, position, wish, prices[0])
+    return ConditionalRequest(
         symbol=wish.symbol,
-        side=position.direction.exit_side,
+        side=side,
         type=wish.type,
         client_order_id="",
         quantity=wish.quantity or abs(position.quantity),
-        trigger_price=wish.trigger_price,
-        price=wish.limit_price,
-        activate_price=wish.activate_price,
+        trigger_price=prices[0],
+        price=prices[1],
+        activate_price=prices[2],
         callback_rate=wish.callback_rate,
         reduce_only=position.position_side is PositionSide.BOTH,
         position_side=position.position_side,
     )
-    return await place(desk, request)
 
 
-async def place(desk: Desk, request: OrderRequest) -> Answer:
+async def place(desk: Desk, request: OrderRequest, *, validate: bool = False) -> Answer:
     """Pass a request through the order manager and answer with the order.
 
-    With `--dry-run` it passes every local check instead, and nothing is sent.
+    With `--dry-run` it passes every local check instead, and nothing is sent; with `validate` the
+    exchange's test endpoint checks it besides, and nothing is placed.
     """
+    if validate:
+        return await _validate(desk, request)
     if desk.invocation.shared.dry_run:
-        return await _plan(desk, request)
+        return await plan(desk, request)
     placed = await desk.orders.place(request, source=desk.command_id, leg=leg_of(request))
     for note in placed.notes:
         desk.invocation.say(note)
-    return one_order("Order", await _with_average(desk, placed.order))
+    return one_order("Order", await with_average(desk, placed.order))
 
 
 async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tuple[str, ...]]:
@@ -173,85 +259,6 @@ async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tupl
     return verdict.request, (*fitted.notes, *verdict.notes)
 
 
-async def list_orders(desk: Desk, symbol: str | None) -> Answer:
-    """List what rests."""
-    if symbol is not None:
-        await known(desk, symbol)
-    rows = [order_json(row) for row in await desk.orders.open_orders(symbol)]
-    return Answer(data={"orders": rows}, tables=lambda: [orders_table("Resting orders", rows)])
-
-
-async def show_order(desk: Desk, identifier: str, symbol: str | None) -> Answer:
-    """Show one order."""
-    return one_order("Order", await desk.orders.find(identifier, symbol=symbol))
-
-
-async def cancel_order(desk: Desk, identifier: str, symbol: str | None) -> Answer:
-    """Cancel one order."""
-    if desk.invocation.shared.dry_run:
-        order = await desk.orders.find(identifier, symbol=symbol)
-        return _with_note(one_order("Would be cancelled", order), {"dry_run": True})
-    return one_order("Cancelled", await desk.orders.cancel(identifier, symbol=symbol))
-
-
-async def cancel_all_orders(
-    desk: Desk, symbol: str | None, *, own_only: bool, stops: bool
-) -> Answer:
-    """Cancel what can raise exposure, and what else was asked for."""
-    if symbol is not None:
-        await known(desk, symbol)
-    if desk.invocation.shared.dry_run:
-        rows = [order_json(row) for row in await desk.orders.open_orders(symbol)]
-        return Answer(
-            data={"dry_run": True, "resting": rows},
-            tables=lambda: [orders_table("Resting; nothing was cancelled", rows)],
-        )
-    swept = await desk.orders.cancel_all_orders(symbol, own_only=own_only, include_stops=stops)
-    cancelled = [cancelled_json(row) for row in swept.cancelled]
-    kept = [order_json(row) for row in swept.kept]
-    failed = [
-        {"order": order_json(row.order), "message": row.error.message} for row in swept.failed
-    ]
-    failure = None
-    if swept.failed:
-        failure = PartialFailure(
-            f"{len(failed)} of {len(failed) + len(cancelled)} orders could not be cancelled",
-            advice="trader order list",
-        )
-
-    def tables() -> list[Table]:
-        return [orders_table("Cancelled", cancelled), orders_table("Left alone", kept)]
-
-    data: Json = {"cancelled": cancelled, "kept": kept, "failed": failed}
-    return Answer(data=data, tables=tables, failure=failure)
-
-
-async def resolve_orders(desk: Desk, identifier: str | None) -> Answer:
-    """Prove what became of one intent, or of every one that is not finished."""
-    names = [identifier]
-    if identifier is None:
-        names = [row.client_order_id for row in desk.journal.unfinished_intents()]
-    rows: list[Json] = []
-    failures: list[TraderError] = []
-    for name in names:
-        assert name is not None, "a name was given or read"
-        try:
-            found = await desk.orders.resolve(name)
-        except TraderError as error:
-            failures.append(error)
-            rows.append({"client_order_id": name, "status": None, "order": None})
-            continue
-        shown = None if found.order is None else order_json(found.order)
-        rows.append({"client_order_id": name, "status": found.status.value, "order": shown})
-
-    def tables() -> list[Table]:
-        cells = tuple((row["client_order_id"], row["status"] or "unknown") for row in rows)
-        title = "Resolved" if cells else "Resolved: no order is in doubt"
-        return [Table(title=title, columns=("client order id", "status"), rows=cells)]
-
-    return Answer(data={"orders": rows}, tables=tables, failure=failures[0] if failures else None)
-
-
 async def known(desk: Desk, symbol: str) -> Instrument:
     """Return the symbol's filters.
 
@@ -259,6 +266,19 @@ async def known(desk: Desk, symbol: str) -> Instrument:
         UsageError: the exchange lists no such symbol.
     """
     return known_instrument(await desk.client.get_instruments(), symbol)
+
+
+async def price_at(desk: Desk, symbol: str, side: Side, typed: PriceWish) -> Decimal:
+    """Return a typed price as a number; the touch is read only where it is meant."""
+    if not typed.is_relative:
+        return typed.number
+    instrument = await known(desk, symbol)
+    touch = (await desk.client.get_book_top(symbol)).touch(side)
+    price = typed.at(touch, instrument.tick_size)
+    desk.invocation.say(
+        f"{to_text(typed.number)}{typed.unit} from {to_text(touch)}: {to_text(price)}"
+    )
+    return price
 
 
 async def held_position(desk: Desk, symbol: str, direction: Direction | None) -> Position:
@@ -278,14 +298,31 @@ async def held_position(desk: Desk, symbol: str, direction: Direction | None) ->
     return rows[0]
 
 
+async def sides(
+    desk: Desk, side: Side, direction: Direction | None, reduce_only: bool
+) -> tuple[PositionSide, bool]:
+    """Return the position side, and the reduce-only flag as the exchange wants it.
+
+    In hedge mode an order opens the position of its side, and with reduce-only it reduces the other
+    one; the side says so, the flag must not. The mode is read, never changed.
+
+    Raises:
+        UsageError: the side would enlarge the position that is to be reduced.
+    """
+    if direction is None:
+        if not (await desk.client.get_account_summary()).hedge_mode:
+            return PositionSide.BOTH, reduce_only
+        is_long = (side is Side.BUY) is not reduce_only
+        return (PositionSide.LONG if is_long else PositionSide.SHORT), False
+    if reduce_only and side is not direction.exit_side:
+        raise UsageError(f"{side.lower()} does not reduce a {direction.lower()} position")
+    return PositionSide(direction.value), False
+
+
 def leg_of(request: OrderRequest) -> Leg:
     """Return what an order of a person is for."""
     if isinstance(request, ConditionalRequest):
-        return {
-            OrderType.TRAILING_STOP_MARKET: Leg.TRAILING,
-            OrderType.TAKE_PROFIT: Leg.TAKE_PROFIT,
-            OrderType.TAKE_PROFIT_MARKET: Leg.TAKE_PROFIT,
-        }.get(request.type, Leg.STOP)
+        return leg_of_type(request.type)
     return Leg.EXIT if only_reduces(request) else Leg.ENTRY
 
 
@@ -295,7 +332,7 @@ def one_order(title: str, order: Order | AlgoOrder) -> Answer:
     return Answer(data=data, tables=lambda: [orders_table(title, [data])])
 
 
-async def _with_average(desk: Desk, order: Order | AlgoOrder) -> Order | AlgoOrder:
+async def with_average(desk: Desk, order: Order | AlgoOrder) -> Order | AlgoOrder:
     """Read what a filled order was filled at; the answer to the send does not carry it."""
     if isinstance(order, Order) and order.filled_quantity > 0 and order.average_price is None:
         with suppress(VenueError):  # the order is placed; only the picture of it is poorer
@@ -303,59 +340,46 @@ async def _with_average(desk: Desk, order: Order | AlgoOrder) -> Order | AlgoOrd
     return order
 
 
-async def _far(desk: Desk, wish: MarketWish) -> Decimal:
-    """Return the price at which the order would take."""
-    top = await desk.client.get_book_top(wish.symbol)
-    return top.far(wish.side)
-
-
-def _position_side(wish: LimitWish | MarketWish) -> PositionSide:
-    return PositionSide.BOTH if wish.direction is None else PositionSide(wish.direction.value)
-
-
-def _reduce_only(wish: LimitWish | MarketWish) -> bool:
-    """Return the flag as the exchange wants it: in hedge mode the side says it, the flag must not.
-
-    Raises:
-        UsageError: the side would enlarge the position that is to be reduced.
-    """
-    if wish.direction is None or not wish.reduce_only:
-        return wish.reduce_only
-    if wish.side is not wish.direction.exit_side:
-        raise UsageError(f"{wish.side.lower()} does not reduce a {wish.direction.lower()} position")
-    return False
-
-
-async def _plan(desk: Desk, request: OrderRequest) -> Answer:
+async def plan(desk: Desk, request: OrderRequest) -> Answer:
+    """Answer a dry run: what would be sent, with its notional."""
     planned, notes = await checked(desk, request)
-    data = request_json(planned) | {"dry_run": True, "notes": list(notes)}
     for note in notes:
         desk.invocation.say(note)
+    data = request_json(planned) | {"dry_run": True, "notes": list(notes)}
+    if isinstance(planned, LimitRequest):
+        data |= {"notional": number(planned.price * planned.quantity)}
     return Answer(data=data, tables=lambda: [orders_table("Would be sent; nothing was", [data])])
 
 
-async def _warn_of_liquidation(desk: Desk, position: Position, wish: ConditionalWish) -> None:
+async def _validate(desk: Desk, request: OrderRequest) -> Answer:
+    if isinstance(request, ConditionalRequest):
+        raise UsageError(
+            "the exchange's test endpoint does not take conditional orders",
+            code="cannot_validate",
+            advice="--dry-run checks them locally",
+        )
+    planned, notes = await checked(desk, request)
+    assert not isinstance(planned, ConditionalRequest), "checking keeps the kind"
+    for note in notes:
+        desk.invocation.say(note)
+    await desk.client.test_order(replace(planned, client_order_id=_TEST_ID))
+    data = request_json(planned) | {"validated": True, "notes": list(notes)}
+    title = "The exchange would take it; nothing was placed"
+    return Answer(data=data, tables=lambda: [orders_table(title, [data])])
+
+
+async def _warn_of_liquidation(
+    desk: Desk, position: Position, wish: ConditionalWish, trigger: Decimal | None
+) -> None:
     """Say that a stop lies beyond liquidation; the operator may still want it."""
-    stops = (OrderType.STOP, OrderType.STOP_MARKET)
-    if wish.trigger_price is None or wish.type not in stops:
+    if trigger is None or wish.type not in (OrderType.STOP, OrderType.STOP_MARKET):
         return
     problem = check_stop(
         await known(desk, wish.symbol),
         position.direction,
-        wish.trigger_price,
+        trigger,
         mark=position.mark_price,
         liquidation=position.liquidation_price,
     )
     if problem is not None and problem.rule == "stop_beyond_liquidation":
         desk.invocation.say(f"warning: {problem.message}")
-
-
-def _base_units(usd: Decimal | None, price: Decimal) -> Decimal:
-    """Return how many base units a notional buys; rounding down is the filters' business."""
-    if usd is None:
-        raise UsageError("give QTY or --usd")
-    return usd / price
-
-
-def _with_note(answer: Answer, more: Json) -> Answer:
-    return replace(answer, data=answer.data | more)

@@ -128,6 +128,7 @@ class OrderManager(OrderDesk):
         source: str,
         quantity: Decimal | None = None,
         deadline_s: float | None = None,
+        max_chase_bps: Decimal | None = None,
         fallback: Fallback | None = None,
         cancelled: asyncio.Event | None = None,
     ) -> EntryResult:
@@ -146,7 +147,7 @@ class OrderManager(OrderDesk):
             source=source,
             leg=Leg.EXIT,
             deadline_s=policy.deadline_s if deadline_s is None else deadline_s,
-            max_chase_bps=policy.max_chase_bps,
+            max_chase_bps=policy.max_chase_bps if max_chase_bps is None else max_chase_bps,
             fallback=policy.fallback if fallback is None else fallback,
             slippage_bps=policy.taker_slippage_bps,
             reduce_only=position.position_side is PositionSide.BOTH,

@@ -1,0 +1,83 @@
+"""Prices as an operator types them: a number, or a distance from the touch.
+
+`+0.1%` and `-0.1%` are percent of the touch, `+5t` and `-5t` ticks from it. The touch is where an
+order of that side would rest: the bid for a buy, the ask for a sell.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum, unique
+from typing import Annotated, Final
+
+import typer
+
+from trader_cli.cli.arguments import strict
+from trader_cli.domain.numbers import HUNDRED, ONE, parse_decimal, to_text
+from trader_cli.errors import UsageError
+
+_RELATIVE: Final = re.compile(r"([+-])(\d{1,9}(?:\.\d{1,9})?)(%|t)", re.ASCII)
+
+
+@unique
+class _Unit(StrEnum):
+    PRICE = "price"
+    PERCENT = "%"
+    TICKS = "t"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceWish:
+    """A price as typed; `number` is signed where it is a distance."""
+
+    number: Decimal
+    unit: _Unit = _Unit.PRICE
+
+    @property
+    def is_relative(self) -> bool:
+        return self.unit is not _Unit.PRICE
+
+    def at(self, touch: Decimal, tick_size: Decimal) -> Decimal:
+        """Return the price; it is not on the tick yet.
+
+        Raises:
+            UsageError: the distance leads below zero.
+        """
+        match self.unit:
+            case _Unit.PRICE:
+                price = self.number
+            case _Unit.PERCENT:
+                price = touch * (ONE + self.number / HUNDRED)
+            case _Unit.TICKS:
+                price = touch + self.number * tick_size
+        if price <= 0:
+            raise UsageError(f"{to_text(self.number)}{self.unit} from {to_text(touch)} is no price")
+        return price
+
+
+@strict
+def price_wish(text: str) -> PriceWish:
+    """Return a price such as 60000, +0.1% or -5t."""
+    match = _RELATIVE.fullmatch(text.strip())
+    if match is None:
+        number = parse_decimal(text)
+        if number <= 0:
+            raise ValueError(f"{text} is not above zero")
+        return PriceWish(number=number)
+    sign, number_text, unit = match.groups()
+    return PriceWish(
+        number=parse_decimal(number_text) * (1 if sign == "+" else -1), unit=_Unit(unit)
+    )
+
+
+RELATIVE_NUMBERS: Final = {"ignore_unknown_options": True}
+"""Context settings of commands that take `-5t` as an argument and not as an option."""
+
+_FORM: Final = "e.g. 60000, or from the touch: +0.1%, -5t"
+PriceArgument = Annotated[PriceWish, typer.Argument(parser=price_wish, metavar="PRICE", help=_FORM)]
+OptionalPriceArgument = Annotated[
+    PriceWish | None, typer.Argument(parser=price_wish, metavar="PRICE", help=_FORM)
+]
+"""Where `--usd` can take the place of the number before it."""
