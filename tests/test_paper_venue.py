@@ -296,7 +296,7 @@ def test_amending_moves_price_and_size_and_keeps_a_history() -> None:
 
     assert (changed["price"], changed["status"]) == ("59100.00", "NEW")
     event = trader.events()[-1]["o"]
-    assert (event["x"], event["M"]) == ("AMENDMENT", 7)
+    assert (event["x"], event["M"]) == ("AMENDMENT", "7")
     rows = trader.ask("order_amendments", orderId=str(order["orderId"]))
     assert rows[0]["amendment"]["price"] == {"before": "59000", "after": "59100"}
 

@@ -216,7 +216,8 @@ class CheckOrders:
         [
             ({"symbol": "NOSUCH"}, -1121),
             ({"quantity": "0.0001"}, -1111),
-            ({"price": "95000.01"}, -1111),
+            ({"price": "95000.001"}, -1111),
+            ({"price": "95000.01"}, -4014),
             ({"price": "9500"}, -4024),
             ({"quantity": "5000"}, -4005),
             ({"positionSide": "LONG"}, -4061),
@@ -251,7 +252,7 @@ class CheckBatches:
 
         assert [order["status"] for order in orders] == ["NEW", "NEW"]
         ended = client.futures_cancel_orders(
-            symbol=BTC, orderIdList=[order["orderId"] for order in orders]
+            symbol=BTC, orderidlist=[order["orderId"] for order in orders]
         )
         assert [order["status"] for order in ended] == ["CANCELED", "CANCELED"]
 

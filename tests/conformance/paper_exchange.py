@@ -62,6 +62,12 @@ class PaperExchange:
         moved = self.prices(symbol).bid * (1 + Decimal(str(percent)) / 100)
         return (moved / Decimal(tick)).quantize(Decimal(1)) * Decimal(tick)
 
+    def register(self, public_key: str) -> str:
+        """Accept a public key in PEM form and return the API key that goes with it."""
+        name = self._call("POST", "/paper/keys", public_key=public_key)["api_key"]
+        assert isinstance(name, str)
+        return name
+
     def _call(self, method: str, path: str, **values: str) -> dict[str, Any]:
         url = f"{self.rest_url}{path}?{urllib.parse.urlencode(values)}"
         request = urllib.request.Request(

@@ -78,7 +78,7 @@ def order_update(
         "er": str(order.expire_reason),
     }
     if modify_id is not None:
-        body["M"] = modify_id
+        body["M"] = str(modify_id)  # text here, a number where it was sent
     return {"e": "ORDER_TRADE_UPDATE", "T": now_ms, "E": now_ms, "o": body}
 
 

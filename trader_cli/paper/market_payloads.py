@@ -72,7 +72,6 @@ def agg_trade(tick: MarketTick) -> Payload:
         "T": tick.time_ms,
         "m": tick.buyer_is_maker,
         "st": _USD_M,
-        "ps": tick.symbol,
     }
 
 
@@ -90,7 +89,6 @@ def mark_price(tick: MarketTick, funding: Funding, now_ms: int) -> Payload:
         "r": f"{funding.rate:.8f}",
         "T": funding.next_funding_ms,
         "st": _USD_M,
-        "ps": tick.symbol,
     }
 
 
@@ -128,8 +126,6 @@ def kline(candle: Candle, interval: str, now_ms: int, *, closed: bool) -> Payloa
         "E": now_ms,
         "s": candle.symbol,
         "k": {"s": candle.symbol, **_candle(candle, interval, closed=closed)},
-        "st": _USD_M,
-        "ps": candle.symbol,
     }
 
 

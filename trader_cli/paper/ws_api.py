@@ -58,6 +58,9 @@ TWINS: Final[Mapping[str, tuple[str, str]]] = {
 _LEFT_OUT: Final[Mapping[str, frozenset[str]]] = {"account.status": frozenset({"feeBurn"})}
 """Keys of the HTTP twin's answer that the method's answer lacks."""
 
+_ASSETS_WITH_MORE: Final = frozenset({"v2/account.status"})
+"""Methods whose assets say what the HTTP twin's do not."""
+
 _ENVELOPE: Final = frozenset({"apiKey", "signature", "returnRateLimits"})
 _OK: Final = 200
 _CLOSE_NORMAL: Final = 1000
@@ -220,10 +223,13 @@ class WsApi:
             now_ms=now_ms,
             admit=lambda params: self._admit(session, route.security, request, params, now_ms),
         )
-        left_out = _LEFT_OUT.get(request.method)
-        if left_out is None or not isinstance(result, dict):
+        if not isinstance(result, dict):
             return result
-        return {name: value for name, value in result.items() if name not in left_out}
+        left_out = _LEFT_OUT.get(request.method, frozenset())
+        told = {name: value for name, value in result.items() if name not in left_out}
+        if request.method in _ASSETS_WITH_MORE:
+            told["assets"] = [asset | {"marginAvailable": True} for asset in told["assets"]]
+        return told
 
     def _admit(
         self,
