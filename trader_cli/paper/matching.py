@@ -146,6 +146,13 @@ class RestingBook:
         """Return the price of `side` that fills first, None if nothing rests there."""
         return self._side(side).best()
 
+    def is_near(self, tick: MarketTick) -> bool:
+        """Return True if the tick may fill something: it touches a best price."""
+        bid, ask, last = self._bids.best(), self._asks.best(), tick.last_price
+        return (bid is not None and (tick.ask <= bid or last <= bid)) or (
+            ask is not None and (tick.bid >= ask or last >= ask)
+        )
+
     def orders_at(self, side: Side, price: Decimal) -> list[OrderRecord]:
         """Return the orders of one price in their turn."""
         level = self._side(side).levels.get(price)

@@ -159,9 +159,13 @@ class Venue:
     def _see(self, of: SymbolAccount, tick: MarketTick) -> None:
         of.tick = tick
         for taken in of.taken.values():
-            taken.clear()
-        if of.positions or of.resting:
-            self._core.account.refresh(of)
+            if taken:
+                taken.clear()
+        # What rests needs the same margin at any mark; only what is held is worth more or less.
+        for position in of.positions.values():
+            if position.amount:
+                self._core.account.refresh(of)
+                return
 
     def drain_forced(self) -> list[OrderRecord]:
         """Return the liquidations' own orders since the last call."""
@@ -173,14 +177,21 @@ class Venue:
         if of is None:
             return
         self._see(of, tick)
-        if of.orders:
+        if of.orders and of.book.is_near(tick):
             self._orders.fill_resting(of, tick)
-        self._algos.on_tick(of, tick.time_ms)
+        if of.algos:
+            self._algos.on_tick(of, tick.time_ms)
         if of.positions:
             self._clearing.check(of, tick.time_ms)
 
     def _run_out(self, now_ms: int) -> None:
         """Do what is due at `now_ms` by the clock alone."""
+        if not (
+            self._countdowns
+            or self._clearing.next_funding_ms <= now_ms
+            or (self._core.deadlines and self._core.deadlines[0][0] <= now_ms)
+        ):
+            return
         while self._clearing.next_funding_ms <= now_ms:
             self._clearing.settle_funding()
         deadlines = self._core.deadlines
