@@ -336,6 +336,7 @@ class LiveTradingEngine:
     async def _tick(self) -> None:
         while True:
             self._latch_watch.look()
+            self._reconciling.look()
             self._ticks_waiting += 1
             await self._inbox.put(Ticked())
             await self._clock.sleep(_TICK_S)

@@ -78,8 +78,11 @@ def held_position(
 def entry_was_filled(journal: Journal, decision: OpenDecision, fills: Sequence[Fill]) -> bool:
     """Return True if any entry order of the decision executed something.
 
+    An adopted position was entered by somebody else.
     The fills are the exchange's; the journal names the orders, by the ids their answers carried.
     """
+    if decision.adoption is not None:
+        return True
     own = {
         str(intent.outcome["order_id"])
         for intent in journal.intents_of(decision.signal.decision_id)
@@ -96,7 +99,8 @@ def is_still_that_trade(
     It is not if the fills since have been flat in between, or do not add up to what is held:
     then somebody else opened what is there now.
     """
-    running, began = ZERO, False
+    held_before = ZERO if decision.adoption is None else decision.adoption.held_before
+    running, began = held_before, held_before != 0
     for fill in sorted(fills, key=lambda row: (row.time_ms, row.trade_id)):
         if fill.time_ms < began_ms - _MARGIN_MS:
             continue

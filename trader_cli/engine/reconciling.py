@@ -6,12 +6,13 @@ One reconcile at a time; a wish that comes while one runs is carried out after i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from trader_cli.engine.adopted import ADOPTED
 from trader_cli.engine.hands import Hands
 from trader_cli.engine.recovering import Recovered, recover
-from trader_cli.engine.remembered import Remembered
+from trader_cli.engine.remembered import OpenDecision, Remembered, adopted_decision
 from trader_cli.errors import VenueError
 from trader_cli.journal.errors import JournalUnavailable
 
@@ -36,6 +37,28 @@ class Reconciling:
         self._put = put
         self._wanted = asyncio.Event()
         self._stream_is_open = asyncio.Event()
+        self._open_decisions: dict[str, OpenDecision] = dict(remembered.open_decisions)
+        self._adopted_seq = self._last_adopted()
+
+    def look(self) -> None:
+        """Take in positions that a person has adopted since; whose they are a reconcile tells."""
+        try:
+            rows = list(self._hands.journal.rows(kind=ADOPTED, after=self._adopted_seq))
+        except JournalUnavailable:
+            return
+        for row in rows:
+            self._adopted_seq = row.seq
+            if row.data["symbol"] in self._symbols:
+                decision = adopted_decision(row)
+                self._open_decisions[decision.symbol] = decision
+                self._wanted.set()
+
+    def _last_adopted(self) -> int:
+        try:
+            row = self._hands.journal.last(ADOPTED)
+        except JournalUnavailable:
+            return 0
+        return 0 if row is None else row.seq
 
     def want(self) -> None:
         """Reconcile soon."""
@@ -51,12 +74,12 @@ class Reconciling:
 
     async def run(self) -> None:
         """Reconcile at once without patience, then again with it where something is in doubt."""
-        open_decisions = dict(self._remembered.open_decisions)
         at_start, is_patient = True, False
         while True:
             await self._wanted.wait()
             await self._wait_for_stream()
             self._wanted.clear()
+            open_decisions = dict(self._open_decisions)
             try:
                 recovered = await recover(
                     self._hands,
@@ -73,13 +96,18 @@ class Reconciling:
             else:
                 await self._put(recovered)
                 is_patient = not recovered.is_final
+                self._forget(open_decisions, _told(recovered) if is_patient else open_decisions)
                 if is_patient:
-                    for symbol in _told(recovered):
-                        open_decisions.pop(symbol, None)
                     self._wanted.set()
                     continue
-                at_start, open_decisions = False, {}
+                at_start = False
             await self._hands.clock.sleep(_PAUSE_S)
+
+    def _forget(self, asked: Mapping[str, OpenDecision], symbols: Iterable[str]) -> None:
+        """Drop decisions that were asked about; one adopted meanwhile stays for the next time."""
+        for symbol in symbols:
+            if self._open_decisions.get(symbol) is asked.get(symbol):
+                self._open_decisions.pop(symbol, None)
 
     async def _wait_for_stream(self) -> None:
         opened = asyncio.ensure_future(self._stream_is_open.wait())

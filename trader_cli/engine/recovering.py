@@ -163,16 +163,18 @@ async def _owners(
     gone: list[Gone] = []
     offset_ms = hands.client.venue_now_ms() - hands.clock.now_ms()
     for symbol, decision in open_decisions.items():
-        began_ms = decision.acted_ms + offset_ms
+        adoption = decision.adoption
+        began_ms = decision.acted_ms + offset_ms if adoption is None else adoption.began_ms
         fills = await hands.client.get_fills(symbol, start_ms=began_ms - 2_000)
-        if not fills or not entry_was_filled(hands.journal, decision, fills):
+        was_held = adoption is not None and adoption.held_before != 0
+        if not (fills or was_held) or not entry_was_filled(hands.journal, decision, fills):
             continue
         position = held_position(reading.positions, symbol, prefer=decision.direction)
         if position is not None and is_still_that_trade(
             fills, decision, position, began_ms=began_ms
         ):
             owned.append(_owned(hands, decision, position, began_ms))
-        else:
+        elif fills:
             gone.append(_gone(hands, decision, fills, began_ms))
     return tuple(owned), tuple(gone)
 
@@ -182,7 +184,11 @@ def _owned(hands: Hands, decision: OpenDecision, position: Position, began_ms: i
         symbol=position.symbol,
         ownership=ownership_of(decision.signal, decision.acted_ms, hands.bridge),
         signal=decision.signal,
-        spec=protection_of(decision.signal, hands.bridge),
+        spec=(
+            protection_of(decision.signal, hands.bridge)
+            if decision.adoption is None
+            else decision.adoption.spec
+        ),
         leverage=position.leverage or 1,
         began_ms=began_ms,
     )

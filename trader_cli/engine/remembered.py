@@ -17,6 +17,7 @@ from trader_cli.domain.numbers import to_text
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction
+from trader_cli.engine.adopted import ADOPTED, Adoption, adoption_of, signal_of
 from trader_cli.engine.state import EngineState
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.journal import Journal, JournalRow
@@ -46,12 +47,14 @@ class OpenDecision:
 
     Attributes:
         acted_ms: when its entry began, UTC epoch milliseconds.
+        adoption: set where a person gave the position to the engine.
     """
 
     symbol: str
     direction: Direction
     signal: Signal
     acted_ms: int
+    adoption: Adoption | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,7 @@ def remember(journal: Journal, *, now_ms: int, rules: BridgeRules) -> Remembered
             breaker_until_ms=breaker_until_ms,
         ),
         tallies=_tallies(trades),
-        open_decisions=_open_decisions(decisions, trades),
+        open_decisions=_open_decisions([*decisions, *journal.rows(kind=ADOPTED)], trades),
         decisions=frozenset(str(row.data["decision_id"]) for row in decisions),
         newest_ms=_newest(acted),
         last_loss_ms=max(
@@ -207,13 +210,16 @@ def _open_decisions(
 ) -> dict[str, OpenDecision]:
     settled = {str(row.data["decision_id"]) for row in trades}
     found: dict[str, OpenDecision] = {}
-    for row in decisions:
+    for row in sorted(decisions, key=lambda row: row.seq):
         data = row.data
         symbol = str(data["symbol"])
-        if data["is_add"]:
+        if data.get("is_add", False):
             continue
         if data["decision_id"] in settled:
             found.pop(symbol, None)
+            continue
+        if row.kind == ADOPTED:
+            found[symbol] = adopted_decision(row)
             continue
         found[symbol] = OpenDecision(
             symbol=symbol,
@@ -222,6 +228,17 @@ def _open_decisions(
             acted_ms=row.local_ms,
         )
     return found
+
+
+def adopted_decision(row: JournalRow) -> OpenDecision:
+    """Return the decision that an adoption stands for."""
+    return OpenDecision(
+        symbol=str(row.data["symbol"]),
+        direction=Direction(row.data["direction"]),
+        signal=signal_of(row),
+        acted_ms=row.local_ms,
+        adoption=adoption_of(row),
+    )
 
 
 def _signal(data: Mapping[str, object]) -> Signal:

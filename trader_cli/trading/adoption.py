@@ -10,7 +10,7 @@ import contextlib
 from decimal import Decimal
 
 from trader_cli.domain.account import Position
-from trader_cli.domain.numbers import to_text
+from trader_cli.domain.numbers import ZERO, to_text
 from trader_cli.errors import UsageError
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
@@ -70,7 +70,7 @@ async def adopt(
         raise UsageError("an adopted position needs a stop", code="no_stop")
     fills = await orders.client.get_fills(position.symbol)
     own, whole = fills_of(position, fills)
-    began_ms = own[0].time_ms if own and whole else position.updated_ms
+    began_ms = own[0].time_ms if own and whole else orders.client.venue_now_ms()
     plan = await _plan(orders, position, spec)
     protection = await protect_measured(orders, position, spec, source=source)
     if protection.is_stopped:
@@ -83,7 +83,13 @@ async def adopt(
         )
         leverage = position.leverage or (await config_of(orders, position.symbol)).leverage
         row = adopted_row(
-            position, plan, source=source, advisor=advisor, began_ms=began_ms, leverage=leverage
+            position,
+            plan,
+            source=source,
+            advisor=advisor,
+            began_ms=began_ms,
+            held_before=ZERO if own and whole else position.quantity,
+            leverage=leverage,
         )
         orders.journal.record(ADOPTED_ROW, row, durable=True)
     return Adopted(
@@ -102,11 +108,13 @@ def adopted_row(
     source: str,
     advisor: str,
     began_ms: int,
+    held_before: Decimal,
     leverage: int,
 ) -> JsonObject:
     """Return the row by which an engine learns that a position is its own; kind `ADOPTED_ROW`.
 
-    `began_ms` is exchange time; the prices are those that rest.
+    `began_ms` is the exchange time from which its executions are known, `held_before` what was
+    held then (signed, 0 where they reach back to the opening); the prices are those that rest.
     """
     return {
         "symbol": position.symbol,
@@ -118,8 +126,10 @@ def adopted_row(
         "stop_price": _text(plan.stop_price),
         "take_profit_price": _text(plan.take_profit_price),
         "advisor": advisor,
-        "decision_id": f"adopted/{source}",
+        "decision_id": f"adopted/{position.symbol}@{source}",
+        "source": source,
         "began_ms": began_ms,
+        "held_before": to_text(held_before),
     }
 
 
