@@ -41,6 +41,7 @@ __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 JsonRow = dict[str, Any]
 _DONE: Final = "The operation of cancel all open order is done."
 _MARKET_SAVE_MS: Final = 60_000
+_ATTEND_MS: Final = 1_000
 _VENUE: Final = "venue"
 """Who attends to the market here."""
 _COUNTDOWNS: Final = "countdowns"
@@ -73,6 +74,7 @@ class Venue:
         self._market_saved_ms = now_ms
         self._ticks: list[MarketTick] = []
         self._attended: set[str] = set()
+        self._attend_again_ms = 0
         market.attend(_VENUE, ())
         self._core = Core(listed, market, state, self._settings)
         self._settlement = Settlement(self._core)
@@ -99,7 +101,8 @@ class Venue:
         Ticks, matching, triggers, funding, liquidation, good-till dates, countdowns; in the order
         of their times.
         """
-        self._attend()
+        if now_ms >= self._attend_again_ms:
+            self._attend(now_ms)
         for tick in self._market.advance(now_ms):
             self._run_out(tick.time_ms)
             self._ticks.append(tick)
@@ -139,14 +142,23 @@ class Venue:
         drained, self._ticks = self._ticks, []
         return drained
 
-    def _attend(self) -> None:
-        """Have the market tell the ticks of symbols that have something at stake, no others."""
+    def _attend(self, now_ms: int) -> None:
+        """Have the market tell the ticks of symbols that have something at stake, no others.
+
+        Looked at once a second, and at once when a symbol gets its first order.
+        """
+        self._attend_again_ms = now_ms + _ATTEND_MS
         busy = {
             symbol for symbol, of in self._core.account.symbols.items() if of.algos or of.is_busy()
         }
         if busy != self._attended:
             self._attended = busy
             self._market.attend(_VENUE, busy)
+
+    def _stake(self, of: SymbolAccount) -> None:
+        """Note that a symbol has something at stake from now on."""
+        if of.symbol not in self._attended:
+            self._attend_again_ms = 0
 
     def _look(self, of: SymbolAccount) -> SymbolAccount:
         """Bring the prices of a symbol up to date whose ticks may not have been told."""
@@ -215,6 +227,7 @@ class Venue:
         of = self._symbol(params)
         wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
         order = self._orders.submit(wish, now_ms)
+        self._stake(of)
         self._core.flush()
         return render.order_written(of.contract, order, as_accepted=not wish.wants_result)
 
@@ -329,6 +342,7 @@ class Venue:
         of = self._symbol(params)
         wish = rules.read_algo(params, hedge=self._core.account.hedge, now_ms=now_ms)
         algo = self._algos.submit(wish, now_ms)
+        self._stake(of)
         self._core.flush()
         return render.algo_placed(of.contract, algo)
 
