@@ -451,12 +451,12 @@ CANDLE: Final = "t T i f L o c h l v n x q V Q B"
 DEPTH_KEYS: Final = "e E T s U u pu b a st ps"
 TICKER: Final = "e E s p P w c Q o h l v q O C F L n st ps"
 MINI: Final = "e E s c o h l v q st ps"
-MARK: Final = "e E s p ap i P r T st ps"
+MARK: Final = "e E s p ap i P r T st"
 BOOK_TICKER: Final = "e u E T s b B a A st ps"
 ASSET_KEYS: Final = "e E s i b a B A q g Q G"
 
 STREAMS: Final = {
-    "btcusdt@aggTrade": ("market", "aggTrade", "e E s a p q nq f l T m st ps"),
+    "btcusdt@aggTrade": ("market", "aggTrade", "e E s a p q nq f l T m st"),
     "btcusdt@trade": ("public", "trade", "e E T s t p q X m"),
     "btcusdt@bookTicker": ("public", "bookTicker", BOOK_TICKER),
     "!bookTicker": ("public", "bookTicker", BOOK_TICKER),
@@ -466,7 +466,7 @@ STREAMS: Final = {
     "btcusdt@rpiDepth@500ms": ("public", "depthUpdate", DEPTH_KEYS),
     "btcusdt@markPrice@1s": ("market", "markPriceUpdate", MARK),
     "!markPrice@arr@1s": ("market", "markPriceUpdate", MARK),
-    "btcusdt@kline_1m": ("market", "kline", "e E s k st ps"),
+    "btcusdt@kline_1m": ("market", "kline", "e E s k"),
     "btcusdt_perpetual@continuousKline_1m": ("market", "continuous_kline", "e E ps ct k"),
     "btcusdt@miniTicker": ("market", "24hrMiniTicker", MINI),
     "!miniTicker@arr": ("market", "24hrMiniTicker", MINI),

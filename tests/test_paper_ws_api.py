@@ -155,6 +155,8 @@ class TestCalls:
 
         told, expected = caller.ask(method), caller.paper.ask("GET", path)
 
+        if method == "v2/account.status":
+            assert all(asset.pop("marginAvailable") for asset in told["assets"])
         if left_out:
             expected = {name: value for name, value in expected.items() if name not in left_out}
         assert told == expected
