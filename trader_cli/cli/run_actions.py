@@ -42,6 +42,7 @@ def run_engine(invocation: Invocation, wish: RunWish) -> int:
 
     Raises:
         UsageError: no such advisor, or another engine runs on the account.
+        RefusedByRisk: others' positions are there, and the configuration refuses to start then.
         TraderError: it could not be started.
     """
     from trader_cli.engine.advisors import resolve_program
@@ -64,6 +65,7 @@ def run_engine(invocation: Invocation, wish: RunWish) -> int:
 
 
 async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) -> None:
+    from trader_cli.cli.foreign_actions import meet_at_start
     from trader_cli.cli.run_events import printer
     from trader_cli.engine.live_trading_engine import LiveTradingEngine
     from trader_cli.exchange.streams import MarketStream, UserStream
@@ -75,6 +77,7 @@ async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) 
     stop = asyncio.Event()
     with _lease(desk.settings), _stopping(desk.invocation, stop):
         options = await _options(desk, wish, programs)
+        await meet_at_start(desk, options.bridge.symbols)
         rest_url, stream_url = _urls(desk)
         engine = LiveTradingEngine(
             client=desk.client,
