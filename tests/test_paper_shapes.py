@@ -306,6 +306,7 @@ class Prepared:
         self.paper.advance(FUNDING_MS)  # a rate has been settled
         ask = self.paper.ask
         market = BTC | {"side": "BUY", "type": "MARKET", "quantity": "0.01"}
+        self.paper.set_price("BTCUSDT", "95000")  # there is something to draw a candle of
         self._liquidate()
         ask("POST", "/fapi/v1/order", ORDER)
         ask(
