@@ -11,7 +11,7 @@ from typing import Any
 
 import ccxt
 import pytest
-from paper_exchange import PaperExchange, eventually
+from paper_exchange import PaperExchange, ask_too_often, eventually
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
@@ -237,9 +237,7 @@ class CheckOrders:
 
     def shows_orders_in_lists(self, client: Any, paper: PaperExchange) -> None:
         filled = buy(client)
-        resting = client.create_order(
-            BTC, "limit", "buy", 0.01, float(paper.near("BTCUSDT", -2))
-        )
+        resting = client.create_order(BTC, "limit", "buy", 0.01, float(paper.near("BTCUSDT", -2)))
         client.cancel_order(resting["id"], BTC)
 
         assert [o["id"] for o in client.fetch_orders(BTC)] == [filled["id"], resting["id"]]
@@ -297,8 +295,12 @@ class CheckBatches:
         client.edit_orders(
             [
                 {
-                    **{"id": order["id"], "symbol": BTC, "type": "limit", "side": "buy"},
-                    **{"amount": 0.02, "price": second},
+                    "id": order["id"],
+                    "symbol": BTC,
+                    "type": "limit",
+                    "side": "buy",
+                    "amount": 0.02,
+                    "price": second,
                 }
             ]
         )
@@ -502,8 +504,7 @@ class CheckAccount:
 class CheckLimits:
     def shows_a_client_that_asks_too_much_refused(self, client: Any) -> None:
         with pytest.raises((ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
-            for _ in range(100):
-                client.fapiPrivateGetOpenOrders()
+            ask_too_often(client.fapiPrivateGetOpenOrders)
 
     def shows_weight_used(self, client: Any) -> None:
         client.fetch_balance()

@@ -147,9 +147,7 @@ class CheckTradingByWebSocket:
         first, second = (float(paper.near("BTCUSDT", percent)) for percent in (-2, -3))
 
         order = await soon(client.create_order_ws(BTC, "limit", "buy", 0.01, first))
-        changed = await soon(
-            client.edit_order_ws(order["id"], BTC, "limit", "buy", 0.02, second)
-        )
+        changed = await soon(client.edit_order_ws(order["id"], BTC, "limit", "buy", 0.02, second))
         asked = await soon(client.fetch_order_ws(order["id"], BTC))
         ended = await soon(client.cancel_order_ws(order["id"], BTC))
 

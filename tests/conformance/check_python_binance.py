@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from binance.client import Client
 from binance.exceptions import BinanceAPIException
-from paper_exchange import PaperExchange, eventually
+from paper_exchange import PaperExchange, ask_too_often, eventually
 
 BTC = "BTCUSDT"
 ORDER = {"symbol": BTC, "side": "BUY", "quantity": "0.010"}
@@ -450,8 +450,7 @@ class CheckLimits:
 
     def shows_a_client_that_asks_too_much_refused(self, client: Any) -> None:
         with pytest.raises(BinanceAPIException) as refused:
-            for _ in range(100):
-                client.futures_get_open_orders()
+            ask_too_often(client.futures_get_open_orders)
 
         assert (refused.value.code, refused.value.status_code) == (-1003, 429)
         assert int(refused.value.response.headers["Retry-After"]) > 0

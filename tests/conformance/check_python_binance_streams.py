@@ -26,9 +26,7 @@ async def client(paper: PaperExchange) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def manager(client: Any, paper: PaperExchange) -> Any:
-    kind = type(
-        "Turned", (BinanceSocketManager,), {"FSTREAM_URL": f"{paper.stream_url}/"}
-    )
+    kind = type("Turned", (BinanceSocketManager,), {"FSTREAM_URL": f"{paper.stream_url}/"})
     return kind(client)
 
 
@@ -142,7 +140,9 @@ class CheckTradingByWebSocket:
         wanted = {"symbol": BTC, "orderId": order["orderId"]}
         second = str(paper.near(BTC, -3))
 
-        changed = await client.ws_futures_edit_order(**ORDER, orderId=order["orderId"], price=second)
+        changed = await client.ws_futures_edit_order(
+            **ORDER, orderId=order["orderId"], price=second
+        )
         asked = await client.ws_futures_get_order(**wanted)
         ended = await client.ws_futures_cancel_order(**wanted)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from binance_common.errors import BadRequestError, TooManyRequestsError, UnauthorizedError
 from Crypto.PublicKey import ECC, RSA
-from paper_exchange import PaperExchange, eventually
+from paper_exchange import PaperExchange, ask_too_often, eventually
 from sdk_asker import RestAsker
 
 BTC = "BTCUSDT"
@@ -396,7 +396,10 @@ class CheckAccount:
         ask("account_information_v2")
 
     def shows_modes_that_are_set_already(self, ask: RestAsker) -> None:
-        for method, word in (("change_position_mode", "false"), ("change_multi_assets_mode", "false")):
+        for method, word in (
+            ("change_position_mode", "false"),
+            ("change_multi_assets_mode", "false"),
+        ):
             with pytest.raises(BadRequestError) as refused:
                 ask(method, word)
             assert refused.value.status_code in (-4059, -4171)
@@ -450,8 +453,7 @@ class CheckKeys:
 
     def shows_a_client_that_asks_too_much_refused(self, ask: RestAsker) -> None:
         with pytest.raises(TooManyRequestsError) as refused:
-            for _ in range(100):
-                ask("current_all_open_orders")
+            ask_too_often(lambda: ask("current_all_open_orders"))
 
         assert refused.value.retry_after is not None
 

@@ -70,9 +70,7 @@ class PaperExchange:
 
     def _call(self, method: str, path: str, **values: str) -> dict[str, Any]:
         url = f"{self.rest_url}{path}?{urllib.parse.urlencode(values)}"
-        request = urllib.request.Request(
-            url, method=method, headers={"X-MBX-APIKEY": self.api_key}
-        )
+        request = urllib.request.Request(url, method=method, headers={"X-MBX-APIKEY": self.api_key})
         with urllib.request.urlopen(request, timeout=10) as answer:
             body = json.load(answer)
         assert isinstance(body, dict)
@@ -97,3 +95,9 @@ def eventually(look: Callable[[], Found | None], within_s: float = 5.0) -> Found
             return found
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def ask_too_often(call: Callable[[], object]) -> None:
+    """Use up the minute's weight and a little more; the exchange is expected to refuse."""
+    for _ in range(100):
+        call()

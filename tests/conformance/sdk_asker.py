@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 import aiohttp
 import requests
@@ -26,7 +26,7 @@ class RestAsker:
         asked: the names of all methods called so far, by any asker.
     """
 
-    asked: set[str] = set()
+    asked: ClassVar[set[str]] = set()
 
     def __init__(self, paper: PaperExchange, **key: Any) -> None:
         key = key or {"api_key": paper.api_key, "api_secret": paper.api_secret}

@@ -135,7 +135,9 @@ def _wrong_keys(
         yield f"{path}.{name}: not documented ({model})"
 
 
-def _walk(annotation: Any, value: Any, allowances: dict[str, Allowance], path: str) -> Iterator[str]:
+def _walk(
+    annotation: Any, value: Any, allowances: dict[str, Allowance], path: str
+) -> Iterator[str]:
     annotation = _plain(annotation)
     if get_origin(annotation) is list:
         if not isinstance(value, list):

@@ -70,7 +70,7 @@ class OrderOfUpdate(TypedDict):
     N: NotRequired[str]
     AP: NotRequired[str]
     cr: NotRequired[str]
-    M: NotRequired[int]
+    M: NotRequired[str]
 
 
 class OrderTradeUpdate(TypedDict):
