@@ -12,6 +12,7 @@ import hmac
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 from urllib.parse import urlencode
 
@@ -81,6 +82,9 @@ class _Client(asyncio.Protocol):
         elif not self._sent and not self._done.done():
             self._done.set_result(None)
 
+    def close(self) -> None:
+        self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer + data
         answered = at = 0
@@ -101,6 +105,10 @@ class _Client(asyncio.Protocol):
             self.send(answered)
 
 
+def _itself(client: _Client) -> _Client:
+    return client
+
+
 async def load(
     port: int, requests: Sequence[bytes], *, connections: int = 32, depth: int = 1
 ) -> Load:
@@ -113,7 +121,7 @@ async def load(
     for _ in range(connections):
         done = loop.create_future()
         client = _Client(waiting, latencies_ms, done)
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_connection(partial(_itself, client), "127.0.0.1", port)
         clients.append(client)
         ends.append(done)
     began = time.perf_counter()
@@ -122,7 +130,7 @@ async def load(
     await asyncio.gather(*ends)
     seconds = time.perf_counter() - began
     for client in clients:
-        client._transport.close()
+        client.close()
     return Load(
         requests=len(requests),
         seconds=seconds,

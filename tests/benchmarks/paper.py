@@ -130,30 +130,36 @@ def in_replay() -> None:
 
 
 def over_http() -> None:
-    with served("bare") as server, tempfile.TemporaryDirectory() as folder:
-        with served("exchange", folder) as exchange:
-            for name, make in (("limit", limits), ("market", markets)):
-                for depth in (1, 8):
-                    bare = run_load(
-                        server, make(20_000), connections=_CONNECTIONS, depth=depth
-                    ).per_second
-                    ours = run_load(exchange, make(12_000), connections=_CONNECTIONS, depth=depth)
-                    say(
-                        f"{name} orders, {_CONNECTIONS} connections × {depth} in flight",
-                        f"{ours.per_second:,.0f}/s",
-                        f"p50 {ours.percentile_ms(50):.1f} p99 {ours.percentile_ms(99):.1f} ms,"
-                        f" 1/{bare / ours.per_second:.1f} of bare {bare:,.0f}/s",
-                    )
-            for name, make in (("limit", limits), ("market", markets)):
-                bare_one = run_load(server, make(1_000), connections=1, depth=1)
-                one = run_load(exchange, make(1_000), connections=1, depth=1)
-                say(
-                    f"{name} order, one connection, one in flight",
-                    f"{one.percentile_ms(50):.2f} ms p50",
-                    f"p99 {one.percentile_ms(99):.2f} ms;"
-                    f" bare {bare_one.percentile_ms(50):.2f} and"
-                    f" {bare_one.percentile_ms(99):.2f} ms",
-                )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served("bare") as bare,
+        served("exchange", folder) as exchange,
+    ):
+        for name, make in (("limit", limits), ("market", markets)):
+            for depth in (1, 8):
+                _show_throughput(name, make, bare, exchange, depth)
+        for name, make in (("limit", limits), ("market", markets)):
+            ours = run_load(exchange, make(1_000), connections=1, depth=1)
+            beside = run_load(bare, make(1_000), connections=1, depth=1)
+            say(
+                f"{name} order, one connection, one in flight",
+                f"{ours.percentile_ms(50):.2f} ms p50",
+                f"p99 {ours.percentile_ms(99):.2f} ms; bare "
+                f"{beside.percentile_ms(50):.2f} and {beside.percentile_ms(99):.2f} ms",
+            )
+
+
+def _show_throughput(
+    name: str, make: Callable[[int], list[bytes]], bare: Server, exchange: Server, depth: int
+) -> None:
+    beside = run_load(bare, make(20_000), connections=_CONNECTIONS, depth=depth).per_second
+    ours = run_load(exchange, make(12_000), connections=_CONNECTIONS, depth=depth)
+    say(
+        f"{name} orders, {_CONNECTIONS} connections, {depth} in flight on each",
+        f"{ours.per_second:,.0f}/s",
+        f"p50 {ours.percentile_ms(50):.1f} p99 {ours.percentile_ms(99):.1f} ms,"
+        f" 1/{beside / ours.per_second:.1f} of bare {beside:,.0f}/s",
+    )
 
 
 async def _events_heard(port: int, orders: list[bytes]) -> tuple[int, float, float]:

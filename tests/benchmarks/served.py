@@ -8,8 +8,8 @@ nothing else. Both print their port and end with their standard input.
 from __future__ import annotations
 
 import asyncio
-import cProfile
 import contextlib
+import cProfile
 import os
 import socket
 import sys

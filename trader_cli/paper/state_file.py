@@ -27,6 +27,10 @@ from trader_cli.paper.state import MARKET_SNAPSHOT, Changes, JsonObject, Window
 
 _Record = TypeVar("_Record")
 
+_CACHE_KIB: Final = 16_384
+"""Enough for the index pages a year of orders comes back to."""
+
+_CHECKPOINT_PAGES: Final = 4_000
 _ID_TAIL: Final = "id INTEGER PRIMARY KEY, symbol TEXT, time_ms INTEGER, body TEXT"
 _SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS orders (client_id TEXT, open INTEGER, forced INTEGER, {_ID_TAIL});
@@ -69,6 +73,8 @@ class FileState:
         self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         self._db.executescript(_SCHEMA)
 
     def save(self, changes: Changes) -> None:
