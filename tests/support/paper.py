@@ -196,6 +196,12 @@ class SteadyMarket:
         later = (t.trade_id for t in self._trades[symbol] if t.time_ms >= time_ms)
         return next(later, self._trades[symbol][-1].trade_id + 1)
 
+    def listed_ms(self, symbol: str) -> int:
+        return 0
+
+    def is_stale(self, symbol: str) -> bool:
+        return False
+
     def facts(self) -> Mapping[str, object]:
         return {"market": "test", "seed": None}
 

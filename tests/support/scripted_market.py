@@ -132,6 +132,12 @@ class ScriptedMarket:
         self.tell(one)
         return one
 
+    def listed_ms(self, symbol: str) -> int:
+        return 0
+
+    def is_stale(self, symbol: str) -> bool:
+        return False
+
     def facts(self) -> Mapping[str, object]:
         return {"market": "test", "seed": None}
 

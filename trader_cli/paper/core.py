@@ -123,6 +123,8 @@ class Core:
 
     def only_cancels(self, symbol: str) -> bool:
         """Return True while the symbol takes no new orders."""
+        if self.market.is_stale(symbol):
+            return True
         return self.disturbance.only_cancels(symbol, self.market.now_ms)
 
     def emit(self, event: UserEvent) -> None:

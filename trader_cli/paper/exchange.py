@@ -194,7 +194,7 @@ class Exchange:
 
     def status_of(self, symbol: str, now_ms: int) -> str:
         """Return a contract's status as exchangeInfo shows it."""
-        if self.faults.only_cancels(symbol, now_ms):
+        if self.faults.only_cancels(symbol, now_ms) or self.market.is_stale(symbol):
             return "TRADING_CANCEL_ONLY"
         return self.contracts[symbol].instrument.status
 

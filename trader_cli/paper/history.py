@@ -218,8 +218,8 @@ def _candles_back(market: Market, symbol: str, interval: str, newest_ms: int) ->
 
 def _listed_ms(market: Market, symbol: str, interval: str) -> int:
     """Return the opening of the first candle that anything traded in."""
-    first = market.tick_at(symbol, market.trade_id_at(symbol, 0))
-    return 0 if first is None else interval_bounds(interval, first.time_ms)[0]
+    listed_ms = market.listed_ms(symbol)
+    return interval_bounds(interval, listed_ms)[0] if listed_ms else 0
 
 
 def _month_ms(year: int, month: int) -> int:

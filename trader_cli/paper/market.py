@@ -195,6 +195,14 @@ class Market(Protocol):
         """Return the tick of a trade id that has happened, else None."""
         ...
 
+    def listed_ms(self, symbol: str) -> int:
+        """Return since when there are candles, 0 if nobody knows."""
+        ...
+
+    def is_stale(self, symbol: str) -> bool:
+        """Return True while its prices are too old to trade on: no new orders are taken then."""
+        ...
+
     def jump(self, symbol: str, price: Decimal) -> MarketTick:
         """Move the price there at once and go on from there; return the new tick.
 

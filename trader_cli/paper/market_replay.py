@@ -197,6 +197,12 @@ class ReplayMarket:
             return tape.prints(number, number + 1)[0].trade_id
         return tape.prints(number - 1, number)[0].trade_id + 1
 
+    def listed_ms(self, symbol: str) -> int:
+        return self._reels[symbol].tape.first_ms
+
+    def is_stale(self, symbol: str) -> bool:
+        return False
+
     def jump(self, symbol: str, price: Decimal) -> MarketTick:
         """Refuse: what has been recorded cannot be moved."""
         self._reels[symbol]

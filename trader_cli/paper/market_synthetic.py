@@ -229,6 +229,12 @@ class SyntheticMarket:
         listed = self._listings[symbol].contract.onboard_ms
         return max(0, -((listed - time_ms) // TICK_MS))
 
+    def listed_ms(self, symbol: str) -> int:
+        return self._listings[symbol].contract.onboard_ms
+
+    def is_stale(self, symbol: str) -> bool:
+        return False
+
     def jump(self, symbol: str, price: Decimal) -> MarketTick:
         """Move the price there at once and let it go on from there; return the new tick.
 
