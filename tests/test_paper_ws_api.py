@@ -12,7 +12,6 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 import pytest
-from binance import AsyncClient
 from Crypto.Hash import SHA256
 from Crypto.PublicKey import ECC, RSA
 from Crypto.Signature import eddsa, pkcs1_15
@@ -450,28 +449,30 @@ class TestKeysOverHttp:
         assert caller.paper.refused("DELETE", "/paper/keys", {"api_key": "x"}) == (400, -1130)
 
 
-class Binance(AsyncClient):
-    """python-binance, pointed at a local server."""
-
-
 class TestSockets:
-    async def test_python_binance_trades_over_the_socket(self) -> None:
-        async with paper_server() as port:
-            Binance.WS_FUTURES_URL = f"{port.stream_url}/ws-fapi/v1"
-            client = Binance(KEYS.api_key, KEYS.api_secret)
-            try:
-                placed = await client.ws_futures_create_order(**RESTING)
-                seen = await client.ws_futures_get_order(
-                    symbol="BTCUSDT", orderId=placed["orderId"]
-                )
-                balance = await client.ws_futures_v2_account_balance()
-            finally:
-                await client.ws_future.close()
-                await client.close_connection()
+    async def test_an_order_is_placed_over_a_socket_and_seen_over_http(self) -> None:
+        async with paper_server() as port, aiohttp.ClientSession() as http:
+            async with http.ws_connect(f"{port.rest_url}/ws-fapi/v1") as socket:
+                now_ms = port.paper.clock.now_ms()
+                full = RESTING | {"apiKey": KEYS.api_key, "timestamp": now_ms}
+                params = full | {"signature": signature_of(payload_of(full))}
+                await socket.send_json({"id": "a", "method": "order.place", "params": params})
+                answer = await socket.receive_json()
+            seen = port.paper.ask("GET", "/fapi/v1/openOrders")
 
-        assert placed["status"] == "NEW"
-        assert seen["origQty"] == "0.002"
-        assert balance[0]["asset"] == "USDT"
+        assert (answer["id"], answer["status"]) == ("a", 200)
+        assert [row["orderId"] for row in seen] == [answer["result"]["orderId"]]
+
+    async def test_a_banned_address_gets_no_socket(self) -> None:
+        limits = RateLimitSettings(weight_per_minute=HANDSHAKE_WEIGHT)
+        paper = PaperVenue(settings=ExchangeSettings(rate_limits=limits))
+        async with paper_server(paper) as port, aiohttp.ClientSession() as http:
+            url = f"{port.rest_url}/ws-fapi/v1"
+            async with http.ws_connect(url):
+                with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                    await http.ws_connect(url)
+
+        assert caught.value.status == 429
 
     async def test_the_server_pings_with_a_payload_and_hangs_up_on_the_silent(self) -> None:
         clock = ManualClock()
@@ -495,3 +496,13 @@ def test_every_method_has_a_twin_that_is_served() -> None:
     answers = {method: Caller().signed(method, {}) for method in TWINS}
 
     assert {a.get("error", {}).get("code") for a in answers.values()} <= {None, -1102, -1125}
+
+
+def test_a_skewed_clock_is_told_and_judged_by_here_too() -> None:
+    caller = Caller()
+    arm = {"kind": FaultKind.CLOCK_SKEW.value, "amount": "-10000"}
+    caller.paper.ask("POST", "/paper/fault", arm, signed=False)
+
+    assert caller.refused("order.place", RESTING) == (400, -1021)
+    told = caller.call("session.status", {})["result"]["serverTime"]
+    assert told == caller.paper.clock.now_ms() - 10_000

@@ -194,13 +194,16 @@ class WsApi:
         if handler is not None:
             self._exchange.limits.charge_weight(session.peer, SESSION_WEIGHT, now_ms)
             handler(self, session, request, now_ms)
-            return {"status": _OK, "result": _standing(session, now_ms)}
+            told_ms = self._exchange.told_ms(now_ms)
+            return {"status": _OK, "result": _standing(session, told_ms)}
         route = self._routes.get(request.method)
         if route is None:
             raise VenueRefusal(-1020)
         fault = self._exchange.faults.meet(route.method, route.path, now_ms)
         if fault is None or fault.executes:
             result = self._result(session, route, request, now_ms)
+            for armed in self._exchange.faults.acts_after(route.method, route.path, now_ms):
+                self._exchange.let_happen(armed, now_ms)
             if fault is None:
                 return {"status": _OK, "result": result}
         response = fault.response
