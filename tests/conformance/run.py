@@ -62,6 +62,18 @@ CLIENTS: Final = (
         requirements=("python-binance==1.0.37",),
         programs=("check_python_binance.py", "check_python_binance_streams.py"),
     ),
+    Client(
+        name="binance-connector",
+        requirements=("binance-futures-connector==4.2.0",),
+        programs=("check_connector.py",),
+        more=True,
+    ),
+    Client(
+        name="unicorn-binance",
+        requirements=("unicorn-binance-rest-api==2.12.0", "unicorn-binance-websocket-api==2.16.1"),
+        programs=("check_unicorn.py",),
+        more=True,
+    ),
 )
 
 
