@@ -74,6 +74,12 @@ CLIENTS: Final = (
         programs=("check_unicorn.py",),
         more=True,
     ),
+    Client(
+        name="nautilus-trader",
+        requirements=("nautilus_trader==1.221.0",),
+        programs=("check_nautilus.py",),
+        more=True,
+    ),
 )
 
 
