@@ -133,6 +133,21 @@ async def test_a_dropped_answer_ends_the_connection_behind_the_answers_before(
     await again.close()
 
 
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+async def test_a_web_page_where_json_was_due_says_that_it_is_one(
+    port: PaperPort, more: bytes
+) -> None:
+    port.paper.exchange.faults.arm(FaultKind.HTML, path="/fapi/v1/time")
+    line = await Line.open(port)
+    line.send(b"GET /fapi/v1/time HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n")
+
+    status, headers, body = await line.answer()
+    await line.close()
+
+    assert (status, headers["content-type"]) == (502, "text/html")
+    assert body.startswith(b"<html>")
+
+
 @pytest.mark.parametrize(
     "raw",
     [

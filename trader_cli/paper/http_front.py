@@ -83,9 +83,10 @@ class Answers:
         lines = [
             f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, 'Unknown')}",
             f"Date: {self._date[1]}",
-            "Content-Type: application/json",
             f"Content-Length: {len(response.body)}",
         ]
+        if "Content-Type" not in response.headers:
+            lines.append("Content-Type: application/json")
         lines += [f"{name}: {value}" for name, value in response.headers.items()]
         return "\r\n".join((*lines, "\r\n")).encode("latin-1") + response.body
 

@@ -50,7 +50,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """One answer; its content type is always JSON.
+    """One answer; its content type is JSON unless a header says otherwise.
 
     Attributes:
         delay_ms: how long the transport holds it back.

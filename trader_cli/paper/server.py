@@ -103,9 +103,8 @@ class PaperServer:
             request.transport.abort()
         return web.Response(
             status=response.status or web.HTTPInternalServerError.status_code,
-            headers=response.headers,
+            headers={"Content-Type": "application/json", **response.headers},
             body=response.body,
-            content_type="application/json",
         )
 
     async def _serve_stream(

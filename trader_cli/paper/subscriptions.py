@@ -204,7 +204,8 @@ class Subscriptions:
 
     def _unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
         for name in names:
-            if connection.listen_keys.pop(name, "") is None and not connection.listen_keys:
+            connection.listen_keys.pop(name, None)
+            if not connection.listen_keys:
                 self._holders.pop(connection, None)
             if connection.streams.pop(name, None) is None:
                 continue
