@@ -18,8 +18,10 @@ from trader_cli.domain.client_id import is_own
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.errors import PartialFailure, Rejected, TraderError
+from trader_cli.trading.order_tracker import Resolution
 
 _DAY_MS: Final = 86_400_000
+_ASKED_TOGETHER_MAX: Final = 30
 
 
 async def list_orders(desk: Desk, symbol: str | None) -> Answer:
@@ -146,17 +148,16 @@ async def resolve_orders(desk: Desk, identifier: str | None) -> Answer:
 
     Without an id the exits that a finished position left behind are removed as well.
     """
-    names = [identifier]
+    names = [identifier] if identifier is not None else []
     if identifier is None:
         names = [row.client_order_id for row in desk.journal.unfinished_intents()]
+    # Together: each may have to wait until its order can no longer arrive.
+    room = asyncio.Semaphore(_ASKED_TOGETHER_MAX)
+    outcomes = await asyncio.gather(*(_resolve(desk, name, room) for name in names))
+    failures = [row for row in outcomes if isinstance(row, TraderError)]
     rows: list[Json] = []
-    failures: list[TraderError] = []
-    for name in names:
-        assert name is not None, "a name was given or read"
-        try:
-            found = await desk.orders.resolve(name)
-        except TraderError as error:
-            failures.append(error)
+    for name, found in zip(names, outcomes, strict=True):
+        if isinstance(found, TraderError):
             rows.append({"client_order_id": name, "status": None, "order": None})
             continue
         shown = None if found.order is None else order_json(found.order)
@@ -174,6 +175,14 @@ async def resolve_orders(desk: Desk, identifier: str | None) -> Answer:
         tables=tables,
         failure=failures[0] if failures else None,
     )
+
+
+async def _resolve(desk: Desk, name: str, room: asyncio.Semaphore) -> Resolution | TraderError:
+    async with room:
+        try:
+            return await desk.orders.resolve(name)
+        except TraderError as error:
+            return error
 
 
 async def _remove_orphans(desk: Desk) -> list[Json]:

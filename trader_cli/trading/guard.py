@@ -157,9 +157,10 @@ class Guard:
             source=self._source,
             within_s=self._orders.policy.protect_within_s,
         )
-        if protection.must_close or (protection.is_stopped and plan.trailing is None):
+        if protection.must_close or protection.is_stopped:
             self.protection = protection
-            self._planned = plan
+        if plan.trailing is None:
+            self._planned = plan  # else the end of the entry finds the trailing stop missing
         return protection.is_stopped
 
     async def _protect(self, spec: ProtectionSpec, position: Position) -> bool:
