@@ -67,3 +67,27 @@ def test_classes_are_those_the_policies_rest_on(kind: CodeClass, some: set[int])
     of_kind = {row.code for row in codes._TABLE if row.kind is kind}
 
     assert some <= of_kind
+
+
+OPERATORS_MEET = (
+    *(-1003, -1008, -1015, -1021, -1022, -1106, -1111, -1112, -1121, -1122),
+    *(-2010, -2011, -2013, -2014, -2015, -2017, -2018, -2019, -2020, -2021, -2022, -2023, -2024),
+    *(-2025, -2026, -2027, -2028, -4003, -4004, -4005, -4013, -4014, -4016, -4023, -4024, -4028),
+    *(-4045, -4046, -4047, -4048, -4049, -4050, -4051, -4054, -4055, -4059, -4060, -4061, -4067),
+    *(-4068, -4087, -4088, -4105, -4106, -4107, -4109, -4116, -4117, -4118, -4130, -4131, -4135),
+    *(-4136, -4139, -4140, -4141, -4142, -4161, -4164, -4165, -4167, -4168, -4169, -4170, -4171),
+    *(-4172, -4183, -4184, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4210, -4211),
+    *(-4400, -4401, -4402, -4403, -4411, -5021, -5022, -5024, -5025, -5026, -5027, -5028),
+    *(-5029, -5037, -5038, -5039, -5040, -5041, -5043, -5047),
+)
+
+
+@pytest.mark.parametrize("code", OPERATORS_MEET)
+def test_what_an_operator_can_meet_has_one_sentence_of_advice(code: int) -> None:
+    row = describe(code)
+
+    assert row is not None
+    assert row.advice[0].isupper()
+    assert row.advice.endswith(".")
+    assert 10 < len(row.advice) <= 160
+    assert ". " not in row.advice

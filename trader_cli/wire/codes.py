@@ -223,7 +223,8 @@ _TABLE: Final[tuple[Code, ...]] = (
     _row(-2014, "BAD_API_KEY_FMT", 401, _C.AUTH, "Check the API key: its form is wrong.",
          "API-key format invalid."),
     _row(-2015, "REJECTED_MBX_KEY", 401, _C.AUTH,
-         _CHECK_KEY + " A testnet key does not work on the live exchange.",
+         "Check the key, its futures permission, its IP restriction and that it is not a testnet "
+         "key used on the live exchange or the other way round.",
          "Invalid API-key, IP, or permissions for action.",
          "Invalid API-key, IP, or permissions for action, request ip: %s"),
     _row(-2017, "API_KEYS_LOCKED", 401, _C.AUTH,
