@@ -45,9 +45,9 @@ class Cause(StrEnum):
     SETTLEMENT = "settlement"
     STOP_HIT = "stop_hit"
     TARGET_HIT = "target_hit"
-    OWN_ORDER = "own_order"  # ours, and nobody watched when it filled
     MANUAL = "manual"  # on the exchange's own screens
     OTHER_PROGRAM = "other_program"
+    OWN_ORDER = "own_order"  # ours, and nobody watched when it filled; only if nothing else was
     UNKNOWN = "unknown"
 
 
