@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.foreign_actions import adopter, warn_or_refuse
+from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import held_position, known
 from trader_cli.cli.position_actions import (
@@ -16,7 +17,6 @@ from trader_cli.cli.position_actions import (
 )
 from trader_cli.cli.position_opening import (
     OpenWish,
-    ctrl_c_ends_entry,
     judge,
     opened_answer,
     with_defaults,
@@ -67,7 +67,7 @@ async def add_to_position(desk: Desk, wish: AddWish) -> Answer:
     size = await judge(desk, opening, instrument)
     if desk.invocation.shared.dry_run:
         return would_open(opening, size)
-    with ctrl_c_ends_entry(desk) as cancelled:
+    with ctrl_c_ends_entry(desk.invocation) as cancelled:
         opened = await desk.positions.add_to_position(
             wish.symbol,
             source=desk.command_id,

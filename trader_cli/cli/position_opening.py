@@ -5,16 +5,12 @@ Everything is checked before anything is changed; Ctrl-C ends the entry, never i
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.foreign_actions import warn_or_refuse
+from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import known
 from trader_cli.cli.output import pairs
@@ -37,8 +33,6 @@ from trader_cli.trading.fitting import fit
 from trader_cli.trading.position_terms import Opened
 from trader_cli.trading.protection_spec import ProtectionSpec
 from trader_cli.trading.risk_manager import Refused
-
-_INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +71,7 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
     size = await judge(desk, wish, instrument)
     if desk.invocation.shared.dry_run:
         return would_open(wish, size)
-    with ctrl_c_ends_entry(desk) as cancelled:
+    with ctrl_c_ends_entry(desk.invocation) as cancelled:
         opened = await desk.positions.open_position(
             wish.symbol,
             wish.direction,
@@ -144,30 +138,6 @@ async def judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> Size:
     if isinstance(verdict, Refused):
         raise verdict.error()
     return size
-
-
-@contextmanager
-def ctrl_c_ends_entry(desk: Desk) -> Iterator[asyncio.Event]:
-    """Let the first Ctrl-C end the entry and not the command: what filled is protected first."""
-    cancelled = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        cancelled.set()
-        desk.invocation.say("entry ends; what filled is protected first")
-        _listen_no_more(loop)
-
-    for interrupt in _INTERRUPTS:
-        loop.add_signal_handler(interrupt, stop)
-    try:
-        yield cancelled
-    finally:
-        _listen_no_more(loop)
-
-
-def _listen_no_more(loop: asyncio.AbstractEventLoop) -> None:
-    for interrupt in _INTERRUPTS:
-        loop.remove_signal_handler(interrupt)
 
 
 def would_open(wish: OpenWish, size: Size) -> Answer:
