@@ -351,16 +351,20 @@ def test_pnl_adds_up_what_the_ledger_says(either: Place) -> None:
     assert either.data("pnl")["positions"] == []
 
 
-def test_an_exit_by_order_leaves_sync_with_the_orphan_only(place: Place) -> None:
+def test_an_exit_by_order_takes_the_exits_of_what_is_gone_with_it(place: Place) -> None:
+    """The stop that stays behind would meet the next position."""
     place.open()
-    words = ("order", "market", SYMBOL, "sell", "0.003", "--reduce-only")
-    assert place.trader.json(*words).code == 0
+    words = ("order", "market", SYMBOL, "sell", "--reduce-only")
+    part = place.trader.json(*words[:4], "0.001", *words[4:])
+    kept = place.other.orders()
 
-    kinds = [row["kind"] for row in place.run("sync").envelope["data"]["drifts"]]
+    whole = place.trader("order", "market", SYMBOL, "sell", "0.002", "--reduce-only", "--json")
 
-    assert kinds[0] == "closed_elsewhere"
-    place.data("close", SYMBOL)
+    assert (part.code, len(kept)) == (0, 1)
+    assert whole.data["filled_quantity"] == "0.002"
+    assert "exit order" in whole.err
     assert place.other.orders() == []
+    assert place.data("sync")["drifts"] == []
 
 
 def test_kill_leaves_nothing_of_ours_or_others(either: Place) -> None:

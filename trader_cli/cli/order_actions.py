@@ -240,7 +240,11 @@ async def place(desk: Desk, request: OrderRequest, *, validate: bool = False) ->
     placed = await desk.orders.place(request, source=desk.command_id, leg=leg_of(request))
     for note in placed.notes:
         desk.invocation.say(note)
-    return one_order("Order", await with_average(desk, placed.order))
+    order = placed.order
+    if isinstance(order, Order) and order.filled_quantity > 0 and only_reduces(request):
+        for note in await desk.positions.after_exit(order, source=desk.command_id):
+            desk.invocation.say(note)
+    return one_order("Order", await with_average(desk, order))
 
 
 async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tuple[str, ...]]:

@@ -220,6 +220,25 @@ class PositionManager:
             notes=(*(note for row in exits for note in row.notes), *notes),
         )
 
+    async def after_exit(self, order: Order, *, source: str) -> tuple[str, ...]:
+        """Remember what a reduce-only order left, and remove our exits if that is nothing.
+
+        Never raises: the order is executed; what could not be tidied up is in the notes.
+        """
+        symbol, side = order.symbol, order.position_side
+        try:
+            held = [row for row in await self._held(symbol) if row.position_side is side]
+        except VenueError as error:
+            return (f"exit orders of {symbol} may still rest: {error.message}",)
+        left = held[0] if held else None
+        remember_position(self._journal, symbol, side, left, source=source, own=False)
+        if left is not None:
+            return ()
+        removed, notes = await self._remove_exits(symbol, side)
+        count = len(removed)
+        said = (f"{count} exit order{'s' if count > 1 else ''} of {symbol} removed",)
+        return (*(said if count else ()), *notes)
+
     async def _remove_exits(
         self, symbol: str, position_side: PositionSide | None
     ) -> tuple[tuple[Order | AlgoOrder, ...], tuple[str, ...]]:
