@@ -18,20 +18,15 @@ from typing import Final, Protocol, TypeVar
 from trader_cli.clock import Clock
 from trader_cli.domain.account import Position
 from trader_cli.domain.client_id import Leg, client_order_id
-from trader_cli.domain.instrument import Instrument, round_quantity_down, split_quantity
-from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.instrument import round_quantity_down, split_quantity
 from trader_cli.domain.order import (
     AlgoOrder,
     ConditionalRequest,
     MarketRequest,
     Order,
-    OrderRequest,
-    only_reduces,
 )
 from trader_cli.domain.terms import PositionSide
 from trader_cli.errors import (
-    OutcomeUnknown,
-    PermissionDenied,
     RateLimited,
     Rejected,
     TraderError,
@@ -39,6 +34,19 @@ from trader_cli.errors import (
 )
 from trader_cli.journal.errors import LatchNotWritten
 from trader_cli.journal.halt import HaltedBy
+from trader_cli.trading.kill_reading import (
+    KillReader,
+    KillVenue,
+    RawOrder,
+    Resting,
+    Seen,
+    id_of,
+    is_algo,
+    is_stop_of,
+    protects,
+)
+
+__all__ = ["KillResult", "KillVenue", "RawOrder", "Resting", "kill"]
 
 _T = TypeVar("_T")
 
@@ -53,53 +61,14 @@ _READS_DENIED_MAX: Final = 2
 _ALREADY_SO: Final = frozenset({-2011, -2013, -2022, -4118})
 """Codes that say the order or position is gone already; the next read tells."""
 
-RawId = tuple[str, int, str]
-"""Symbol, order id (or algo id) and client id of an order whose row cannot be decoded."""
-
 Note = Callable[[str, dict[str, object]], object]
 """Writes a journal row; it must return within 50 ms, and may fail."""
-
-
-class KillVenue(Protocol):
-    """What kill needs of the exchange; every method raises only `VenueError`s."""
-
-    async def get_instruments(self) -> dict[str, Instrument]: ...
-    async def get_positions(self) -> list[Position]: ...
-    async def get_position_sizes(
-        self, symbol: str | None = None
-    ) -> list[tuple[str, PositionSide, Decimal]]: ...
-    async def get_open_orders(self, symbol: str | None = None) -> list[Order]: ...
-    async def get_open_algo_orders(self, symbol: str | None = None) -> list[AlgoOrder]: ...
-    async def get_open_order_ids(self, symbol: str | None = None) -> list[RawId]: ...
-    async def get_open_algo_order_ids(self, symbol: str | None = None) -> list[RawId]: ...
-    async def send(self, request: OrderRequest) -> Order | AlgoOrder: ...
-    async def cancel_order(
-        self, symbol: str, order_id: int | None = None, *, client_order_id: str | None = None
-    ) -> Order: ...
-    async def cancel_algo_order(
-        self, algo_id: int | None = None, *, client_order_id: str | None = None
-    ) -> None: ...
-    async def cancel_all_open_orders(self, symbol: str) -> None: ...
-    async def cancel_all_algo_orders(self, symbol: str) -> None: ...
 
 
 class LatchSetter(Protocol):
     """The halt latch as kill needs it."""
 
     def set(self, *, reason: str, by: HaltedBy, symbol: str | None = None) -> object: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawOrder:
-    """A resting order of which only the ids could be read."""
-
-    symbol: str
-    number: int
-    client_order_id: str
-    is_algo: bool
-
-
-Resting = Order | AlgoOrder | RawOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,19 +148,6 @@ async def kill(
     return run.result(elapsed_ms=int((clock.monotonic() - started_s) * 1000))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """One successful read of everything."""
-
-    orders: tuple[Order | RawOrder, ...]
-    algos: tuple[AlgoOrder | RawOrder, ...]
-    positions: tuple[Position, ...]
-
-    @property
-    def everything(self) -> tuple[Resting | Position, ...]:
-        return (*self.orders, *self.algos, *self.positions)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Kill:
     """The state of one kill."""
@@ -208,21 +164,23 @@ class _Kill:
     engine_quiet: Callable[[], bool] | None
     note: Note | None
     problems: list[str]
+    reader: KillReader = field(init=False)
     done: bool = False
     rounds: int = 0
-    denied: int = 0
     sent: int = 0
     blocked_until_ms: int = 0
-    seen: _Seen | None = None
-    instruments: dict[str, Instrument] = field(default_factory=dict)
+    seen: Seen | None = None
     cancelled: dict[tuple[bool, str, int], Resting] = field(default_factory=dict)
     closed: list[Position] = field(default_factory=list)
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARALLEL_MAX))
 
+    def __post_init__(self) -> None:
+        self.reader = KillReader(self.client, symbol=self.symbol, failed=self._failed)
+
     async def until_done(self) -> None:
         pause_s = 0.0
         self._journal("kill_began", {"symbol": self.symbol, "halted": self.halted})
-        while self._left_s > 0 and self.denied < _READS_DENIED_MAX:
+        while self._left_s > 0 and self.reader.denied < _READS_DENIED_MAX:
             if not await self._wait_out_block():
                 break
             seen = await self._read()
@@ -280,90 +238,20 @@ class _Kill:
 
     # --- reading ---------------------------------------------------------------------------
 
-    async def _read(self) -> _Seen | None:
+    async def _read(self) -> Seen | None:
         """Read orders, conditional orders and positions in one parallel round; None if any failed.
 
         A failed read is never "none".
         """
         self.rounds += 1
-        seen = await self._bounded(self._read_all(), "reading orders and positions")
+        seen = await self._bounded(self.reader.read(), "reading orders and positions")
         if seen is not None:
             self.seen = seen
         return seen
 
-    async def _read_all(self) -> _Seen | None:
-        parts = await asyncio.gather(
-            self._orders(), self._algos(), self._positions(), self._learn_instruments()
-        )
-        orders, algos, positions, _ = parts
-        if orders is None or algos is None or positions is None:
-            return None
-        return _Seen(orders=orders, algos=algos, positions=positions)
-
-    async def _orders(self) -> tuple[Order | RawOrder, ...] | None:
-        try:
-            return tuple(await self.client.get_open_orders(self.symbol))
-        except OutcomeUnknown:
-            return await self._raw(self.client.get_open_order_ids, is_algo=False)
-        except VenueError as error:
-            self._failed(error)
-        return None
-
-    async def _algos(self) -> tuple[AlgoOrder | RawOrder, ...] | None:
-        try:
-            return tuple(await self.client.get_open_algo_orders(self.symbol))
-        except OutcomeUnknown:
-            return await self._raw(self.client.get_open_algo_order_ids, is_algo=True)
-        except VenueError as error:
-            self._failed(error)
-        return None
-
-    async def _raw(
-        self, read: Callable[[str | None], Awaitable[list[RawId]]], *, is_algo: bool
-    ) -> tuple[RawOrder, ...] | None:
-        try:
-            rows = await read(self.symbol)
-        except VenueError as error:
-            self._failed(error)
-            return None
-        return tuple(
-            RawOrder(symbol=symbol, number=number, client_order_id=name, is_algo=is_algo)
-            for symbol, number, name in rows
-        )
-
-    async def _positions(self) -> tuple[Position, ...] | None:
-        try:
-            rows = await self.client.get_positions()
-        except OutcomeUnknown as error:
-            self._failed(error)
-            return await self._bare_positions()
-        except VenueError as error:
-            self._failed(error)
-            self.denied += isinstance(error, PermissionDenied)
-            return None
-        return tuple(row for row in rows if not row.is_flat and self.symbol in (None, row.symbol))
-
-    async def _bare_positions(self) -> tuple[Position, ...] | None:
-        """Read only what a close needs, where the rest of a row cannot be understood."""
-        try:
-            rows = await self.client.get_position_sizes(self.symbol)
-        except VenueError as error:
-            self._failed(error)
-            return None
-        return tuple(_bare_position(*row) for row in rows)
-
-    async def _learn_instruments(self) -> None:
-        """Learn how large a market order may be; without it positions go in one piece."""
-        if self.instruments:
-            return
-        try:
-            self.instruments = await self.client.get_instruments()
-        except VenueError as error:
-            self._failed(error)
-
     # --- acting ----------------------------------------------------------------------------
 
-    def _targets(self, seen: _Seen) -> tuple[Resting | Position, ...]:
+    def _targets(self, seen: Seen) -> tuple[Resting | Position, ...]:
         """Return what has to go."""
         if not self.cancel_only:
             return seen.everything
@@ -371,10 +259,10 @@ class _Kill:
         return tuple(
             order
             for order in (*seen.orders, *seen.algos)
-            if self.stops or not _protects(order, held)
+            if self.stops or not protects(order, held)
         )
 
-    async def _act(self, seen: _Seen) -> None:
+    async def _act(self, seen: Seen) -> None:
         if self.cancel_only:
             targets = [row for row in self._targets(seen) if not isinstance(row, Position)]
             await self._cancel_each(targets)
@@ -383,13 +271,13 @@ class _Kill:
         self._journal("kill_round", {"round": self.rounds, "symbols": sorted(symbols)})
         await asyncio.gather(*(self._flatten(seen, symbol) for symbol in symbols))
 
-    async def _flatten(self, seen: _Seen, symbol: str) -> None:
+    async def _flatten(self, seen: Seen, symbol: str) -> None:
         """Cancel and close one symbol; its protective orders go only once the close is filled."""
         positions = [row for row in seen.positions if row.symbol == symbol]
         orders = [row for row in seen.orders if row.symbol == symbol]
         algos = [row for row in seen.algos if row.symbol == symbol]
         held = {(row.symbol, row.position_side) for row in positions}
-        protective = [row for row in algos if _protects(row, held)]
+        protective = [row for row in algos if protects(row, held)]
         others = [row for row in algos if row not in protective]
         _, _, *filled = await asyncio.gather(
             self._cancel_orders(symbol, orders),
@@ -423,7 +311,7 @@ class _Kill:
 
         if await self._attempt(cancel):
             for order in orders:
-                self.cancelled[(_is_algo(order), order.symbol, _number(order))] = order
+                self.cancelled[(is_algo(order), order.symbol, id_of(order))] = order
 
     async def _close(self, position: Position) -> bool:
         """Close the position reduce-only at market; True if every part is known to be filled."""
@@ -435,7 +323,7 @@ class _Kill:
 
     def _parts(self, position: Position) -> list[Decimal]:
         size = abs(position.quantity)
-        instrument = self.instruments.get(position.symbol)
+        instrument = self.reader.instruments.get(position.symbol)
         if instrument is None:
             return [size]
         largest = round_quantity_down(instrument, instrument.market_quantity_max, market=True)
@@ -457,18 +345,17 @@ class _Kill:
         await asyncio.gather(*(self._cancel(order) for order in orders))
 
     async def _cancel(self, order: Resting) -> None:
-        number = _number(order)
-        is_algo = _is_algo(order)
+        in_algo_service, id_ = is_algo(order), id_of(order)
 
         async def cancel() -> bool:
-            if is_algo:
-                await self.client.cancel_algo_order(number)
+            if in_algo_service:
+                await self.client.cancel_algo_order(id_)
             else:
-                await self.client.cancel_order(order.symbol, number)
+                await self.client.cancel_order(order.symbol, id_)
             return True
 
         if await self._attempt(cancel):
-            self.cancelled[(is_algo, order.symbol, number)] = order
+            self.cancelled[(in_algo_service, order.symbol, id_)] = order
 
     async def _attempt(self, write: Callable[[], Awaitable[_T]]) -> _T | None:
         """Do one write; None if it failed, in whatever way: the next read tells what is so."""
@@ -494,12 +381,12 @@ class _Kill:
     def _lost_stops(self, position: Position) -> list[AlgoOrder]:
         assert self.seen is not None, "asked only after a successful read"
         resting: Sequence[Resting] = self.seen.algos
-        if any(isinstance(row, AlgoOrder) and _stops(row, position) for row in resting):
+        if any(isinstance(row, AlgoOrder) and is_stop_of(row, position) for row in resting):
             return []
         return [
             row
             for row in self.cancelled.values()
-            if isinstance(row, AlgoOrder) and _stops(row, position)
+            if isinstance(row, AlgoOrder) and is_stop_of(row, position)
         ]
 
     async def _send_again(self, order: AlgoOrder) -> None:
@@ -554,51 +441,3 @@ class _Kill:
         except TraderError as error:
             self._say(f"not journaled: {error.message}")
             self.note = None  # one wait is enough
-
-
-def _bare_position(symbol: str, position_side: PositionSide, quantity: Decimal) -> Position:
-    """Return a position of which only symbol, side and size could be read."""
-    return Position(
-        symbol=symbol,
-        position_side=position_side,
-        quantity=quantity,
-        entry_price=ZERO,
-        break_even_price=ZERO,
-        mark_price=ZERO,
-        unrealized_pnl=ZERO,
-        liquidation_price=None,
-        isolated_margin=ZERO,
-        initial_margin=ZERO,
-        maintenance_margin=ZERO,
-        leverage=None,
-        margin_type=None,
-        updated_ms=0,
-    )
-
-
-def _is_algo(order: Resting) -> bool:
-    return isinstance(order, AlgoOrder) or (isinstance(order, RawOrder) and order.is_algo)
-
-
-def _number(order: Resting) -> int:
-    if isinstance(order, RawOrder):
-        return order.number
-    return order.order_id if isinstance(order, Order) else order.algo_id
-
-
-def _protects(order: Resting, held: set[tuple[str, PositionSide]]) -> bool:
-    """Return True if the order may be what protects a position that is held."""
-    if isinstance(order, RawOrder):
-        # What it is cannot be read: a conditional order is more likely a stop than an entry.
-        return order.is_algo and any(symbol == order.symbol for symbol, _ in held)
-    return only_reduces(order) and (order.symbol, order.position_side) in held
-
-
-def _stops(order: AlgoOrder, position: Position) -> bool:
-    return (
-        order.symbol == position.symbol
-        and order.position_side is position.position_side
-        and order.side is position.direction.exit_side
-        and order.is_stop
-        and order.is_exit
-    )
