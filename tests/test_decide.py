@@ -272,7 +272,7 @@ def test_a_taken_back_command_does_not_touch_what_is_filled() -> None:
 def test_cut_loss_closes() -> None:
     (action,) = holding().says(Command.CUT_LOSS)
 
-    assert action == Exit(symbol=S, reason="CUT_LOSS")
+    assert action == Exit(symbol=S, direction=Direction.LONG, reason="CUT_LOSS")
 
 
 def test_cut_loss_older_than_the_age_limit_counts_if_younger_than_the_entry() -> None:
@@ -313,7 +313,7 @@ def test_an_exit_that_left_something_is_repeated_until_flat() -> None:
 
     assert kinds(failed) == [Warn]
     assert early == ()
-    assert again == (Exit(symbol=S, reason="CUT_LOSS"),)
+    assert again == (Exit(symbol=S, direction=Direction.LONG, reason="CUT_LOSS"),)
 
 
 def test_a_position_that_ends_is_settled_with_its_reason() -> None:
@@ -352,7 +352,7 @@ def test_max_holding_closes() -> None:
     at = engine.feed(Ticked(), after_ms=1)
 
     assert before == ()
-    assert at == (Exit(symbol=S, reason="max_holding"),)
+    assert at == (Exit(symbol=S, direction=Direction.LONG, reason="max_holding"),)
 
 
 # --- flips and cool-downs --------------------------------------------------------------------
@@ -365,7 +365,7 @@ def test_the_opposite_side_closes_at_once_and_opens_when_flat_is_proven() -> Non
     seen = engine.feed(position(None), after_ms=200)
     ended = engine.feed(ExitEnded(symbol=S, flat=True, reason="done"), after_ms=100)
 
-    assert flip == (Exit(symbol=S, reason="flip"),)
+    assert flip == (Exit(symbol=S, direction=Direction.LONG, reason="flip"),)
     assert kinds(seen) == [SettleTrade]
     assert kinds(ended) == [Enter]
     assert isinstance(ended[0], Enter)
@@ -673,8 +673,8 @@ def test_a_position_naked_for_five_seconds_is_closed() -> None:
     at = engine.feed(Ticked(), after_ms=1)
 
     assert again == (Protect(symbol=S),)
-    assert Exit(symbol=S, reason="unprotected") not in before
-    assert at == (Exit(symbol=S, reason="unprotected"),)
+    assert Exit(symbol=S, direction=Direction.LONG, reason="unprotected") not in before
+    assert at == (Exit(symbol=S, direction=Direction.LONG, reason="unprotected"),)
 
 
 def test_naked_time_counts_from_the_first_fill_even_while_the_entry_works() -> None:

@@ -106,12 +106,16 @@ class Rig:
         bridge: BridgeRules | None = None,
         entry: EntryPolicy | None = None,
         limits: RiskLimits | None = None,
+        hedge: bool = False,
     ) -> None:
         self.clock = ManualClock()
         self.paper = PaperVenue(
             clock=self.clock,
             settings=ExchangeSettings(rate_limits=RateLimitSettings(enabled=False)),
         )
+        self.hedge = hedge
+        if hedge:
+            self.paper.ask("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "true"})
         self.network = Network(self.paper)
         self.folder = root / "bridge"
         self.folder.mkdir()
@@ -157,7 +161,7 @@ class Rig:
                 entry=self.entry,
                 source=Source.PAPER,
                 zone=UTC,
-                hedge_mode=False,
+                hedge_mode=self.hedge,
                 kernel_events=False,
             ),
             report=lambda event, fields: self.events.append((event, dict(fields))),

@@ -31,9 +31,13 @@ class DropEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """Close the whole position reduce-only at market; ends in exactly one `ExitEnded`."""
+    """Close the whole position reduce-only at market; ends in exactly one `ExitEnded`.
+
+    `direction` says which one: in hedge mode the other side is somebody else's.
+    """
 
     symbol: str
+    direction: Direction
     reason: str
 
 

@@ -80,7 +80,13 @@ class Draft:
         if holding.symbol not in self.exiting:
             self.exiting.add(holding.symbol)
             holding = replace(holding, close_asked_ms=self.now_ms)
-            self.do(Exit(symbol=holding.symbol, reason=holding.closing or reason))
+            self.do(
+                Exit(
+                    symbol=holding.symbol,
+                    direction=holding.direction,
+                    reason=holding.closing or reason,
+                )
+            )
         self.holdings[holding.symbol] = holding
 
     def drop_entry(self, symbol: str, reason: str) -> None:

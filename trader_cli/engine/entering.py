@@ -88,6 +88,7 @@ class Entering:
                 source=signal.decision_id,
                 spec=spec,
                 quantity=sizing.sized.quantity,
+                position_side=hands.position_side(action.direction),
                 cancelled=cancelled,
                 still_wanted=still_wanted,
             )

@@ -32,6 +32,7 @@ from trader_cli.domain.account_events import (
 )
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.rules import BridgeRules
+from trader_cli.domain.terms import Direction
 from trader_cli.engine.facts import (
     Fact,
     GapSeen,
@@ -193,6 +194,7 @@ class Intake:
             },
         )
         owners = {row.symbol: row.ownership for row in recovered.owned}
+        wanted = {row.symbol: row.signal.command.direction for row in recovered.owned}
         seen = [
             PositionSeen(
                 symbol=symbol,
@@ -202,7 +204,7 @@ class Intake:
                 ownership=owners.get(symbol),
             )
             for symbol in self._symbols
-            if (position := self._position_of(symbol)) is not None
+            if (position := self._position_of(symbol, wanted.get(symbol))) is not None
         ]
         # What an earlier run opened and is gone by now is held for one moment, so that it ends
         # like any other trade: settled, counted, cooled down. What is held now, if anything, is
@@ -233,10 +235,17 @@ class Intake:
         )
         return [seen, *self._protection_of(symbol)]
 
-    def _position_of(self, symbol: str) -> Position | None:
+    def _position_of(self, symbol: str, owned: Direction | None = None) -> Position | None:
+        """Return the position that the engine means; `owned` is the side just proven its own."""
         holding = self._state().holdings.get(symbol)
-        prefer = None if holding is None else holding.direction
-        return held_position(self._hands.mirror.positions(), symbol, prefer=prefer)
+        rows = self._hands.mirror.positions(symbol)
+        if owned is None and holding is not None and holding.is_own:
+            owned = holding.direction
+        if self._hands.hedge_mode and owned is not None:
+            # The other side is another position, not what became of this one.
+            rows = [row for row in rows if row.direction is owned]
+        prefer = owned if holding is None else holding.direction
+        return held_position(rows, symbol, prefer=prefer)
 
     def _protection_of(self, symbol: str) -> list[Fact]:
         if symbol not in self._symbols:

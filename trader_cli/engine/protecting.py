@@ -96,7 +96,12 @@ class Protecting:
         except TraderError as error:
             self._warn(symbol, error.message)
             return
-        position = next((row for row in rows if not row.is_flat), None)
+        direction = wish.signal.command.direction
+        assert direction is not None, "only directional decisions open positions"
+        side = hands.position_side(direction)
+        position = next(
+            (row for row in rows if row.position_side is side and not row.is_flat), None
+        )
         self._see_position(symbol, position)
         if position is None:
             return

@@ -165,7 +165,12 @@ async def _owners(
     for symbol, decision in open_decisions.items():
         adoption = decision.adoption
         began_ms = decision.acted_ms + offset_ms if adoption is None else adoption.began_ms
-        fills = await hands.client.get_fills(symbol, start_ms=began_ms - 2_000)
+        side = hands.position_side(decision.direction)
+        fills = [
+            row
+            for row in await hands.client.get_fills(symbol, start_ms=began_ms - 2_000)
+            if row.position_side is side
+        ]
         was_held = adoption is not None and adoption.held_before != 0
         if not (fills or was_held) or not entry_was_filled(hands.journal, decision, fills):
             continue

@@ -116,11 +116,13 @@ class Settling:
     async def _sums(self, action: SettleTrade, began_ms: int) -> tuple[_Sums, Decimal]:
         """Read the trade's fills until they add up to flat, and the funding in between."""
         client = self._hands.client
+        side = self._hands.position_side(action.direction)
         fills: list[Fill] = []
         for attempt in range(_TRIES):
             with contextlib.suppress(VenueError):
                 found = await client.get_fills(action.symbol, start_ms=began_ms - _MARGIN_MS)
-                fills = round_trip(found, self._entry_orders(action.decision_id))
+                own = [row for row in found if row.position_side is side]
+                fills = round_trip(own, self._entry_orders(action.decision_id))
                 if fills and sum(row.quantity * row.side.sign for row in fills) == 0:
                     break
             # The ledger may trail the position by a moment.

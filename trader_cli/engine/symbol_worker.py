@@ -95,12 +95,14 @@ class SymbolWorker:
                 )
 
     async def _exit(self, work: Exit) -> None:
-        """Close every position of the symbol that is ours, and say whether it is flat."""
+        """Close our position of the symbol, and say whether it is flat."""
         hands = self._hands
         flat, reason = False, work.reason
         try:
             source = f"{work.reason}@{self._symbol}@{hands.clock.now_ms()}"
-            closed = await hands.positions.close_position(work.symbol, source=source)
+            closed = await hands.positions.close_position(
+                work.symbol, source=source, position_side=hands.position_side(work.direction)
+            )
             flat = closed.flat
         except TraderError as error:
             reason = error.message

@@ -1,0 +1,81 @@
+"""The engine in hedge mode beside somebody else's position on the other side of the symbol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engine_rig import SYMBOL, Rig, rig
+
+THEIRS = Decimal("0.02")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Rig]:
+    """An own, protected SHORT and a larger LONG of another program."""
+    async with rig(tmp_path, hedge=True) as made:
+        await made.start()
+        made.decide("SHORT")
+        await made.enter()
+        made.by_hand("BUY", str(THEIRS), positionSide="LONG")
+        await made.pass_time(3)
+        yield made
+
+
+def held(world: Rig) -> dict[str, Decimal]:
+    rows = world.paper.ask("GET", "/fapi/v3/positionRisk", {"symbol": SYMBOL})
+    amounts = {row["positionSide"]: Decimal(row["positionAmt"]) for row in rows}
+    return {side: amount for side, amount in amounts.items() if amount != 0}
+
+
+def sides(rows: list[dict[str, Any]]) -> set[str]:
+    return {row["positionSide"] for row in rows}
+
+
+async def test_cut_loss_leaves_the_other_side_alone(world: Rig) -> None:
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=8)
+    await world.pass_time(3)
+
+    assert held(world) == {"LONG": THEIRS}
+    assert world.algos() == []
+    [closed] = world.reports("closed")
+    assert (closed["side"], closed["exit_reason"]) == ("SHORT", "AI CUT_LOSS")
+    # 0.01 in as maker and out as taker: nothing of what the other program paid.
+    assert Decimal("0.6") < Decimal(str(closed["fees"])) < Decimal("0.7")
+
+
+async def test_stop_that_fires_is_told_as_one(world: Rig) -> None:
+    [stop] = world.stops()
+    await world.price(Decimal(stop["triggerPrice"]) + 1)
+    await world.until(lambda: world.reports("closed"), within_s=8)
+
+    assert held(world) == {"LONG": THEIRS}
+    assert [row["exit_reason"] for row in world.reports("closed")] == ["STOP_LOSS"]
+
+
+async def test_vanished_stop_is_put_back_on_our_own_side(world: Rig) -> None:
+    [stop] = world.stops()
+    world.paper.ask("DELETE", "/fapi/v1/algoOrder", {"algoId": stop["algoId"]})
+    await world.until(world.stops, within_s=5)
+    await world.pass_time(6)
+
+    assert sides(world.algos()) == {"SHORT"}
+    assert held(world).keys() == {"LONG", "SHORT"}
+    assert world.reports("closed") == []
+
+
+async def test_restart_finds_its_own_side_and_keeps_its_exits(world: Rig) -> None:
+    before = sorted(row["algoId"] for row in world.algos())
+    await world.kill_9()
+    await world.start()
+    await world.pass_time(4)
+
+    assert sorted(row["algoId"] for row in world.algos()) == before
+    world.decide("CUT_LOSS")
+    await world.pass_time(4)
+    assert held(world) == {"LONG": THEIRS}
