@@ -57,7 +57,9 @@ class Place:
         return self.trader.json("position", *words)
 
     def open(self, side: str = "long", quantity: str = "0.003") -> Mapping[str, Any]:
-        return self.data("open", SYMBOL, side, "--qty", quantity, "--stop-roi", "20")["position"]
+        words = ("open", SYMBOL, side, "--qty", quantity, "--stop-roi", "20")
+        position: Mapping[str, Any] = self.data(*words)["position"]
+        return position
 
     def foreign(self, side: str, quantity: str, position_side: str) -> None:
         """Let the other program trade; in one-way mode the side of the position says itself."""
@@ -66,7 +68,8 @@ class Place:
 
     @property
     def one(self) -> Mapping[str, Any]:
-        (row,) = self.data("list")["positions"]
+        positions: list[Mapping[str, Any]] = self.data("list")["positions"]
+        (row,) = positions
         return row
 
 
