@@ -8,6 +8,7 @@ Source: binance-usdm reference §3.1-§3.4.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -62,11 +63,17 @@ class KeyPair:
     api_key: str
     api_secret: str = field(repr=False)
     may_log_on: bool = field(default=False, init=False, repr=False)
+    _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        keyed = hmac.new(self.api_secret.encode(), digestmod=hashlib.sha256)
+        object.__setattr__(self, "_keyed", keyed)
 
     def verifies(self, payload: bytes, signature: str) -> bool:
         """Return True if `signature` is the payload's HMAC-SHA256 in hex, in any case."""
-        expected = hmac.digest(self.api_secret.encode(), payload, "sha256").hex()
-        return hmac.compare_digest(expected, unquote(signature).lower())
+        digest = self._keyed.copy()
+        digest.update(payload)
+        return hmac.compare_digest(digest.hexdigest(), unquote(signature).lower())
 
 
 class KeyRing:
@@ -122,11 +129,10 @@ def authorise(
     key = keys.find(request.headers.get(KEY_HEADER, ""), request.peer)
     if security is Security.SIGNED:
         payload, signature = signed_payload(request)
-        if params.integer("timestamp") is None:
-            raise VenueRefusal(-1102, "timestamp")
+        timestamp_ms = _timestamp_ms(params)
         if not signature:
             raise VenueRefusal(-1102, "signature")
-        check_clock(params, now_ms)
+        _check_window(params, timestamp_ms, now_ms)
         if not key.verifies(payload, signature):
             raise VenueRefusal(-1022)
 
@@ -137,9 +143,17 @@ def check_clock(params: Params, now_ms: int) -> None:
     Raises:
         VenueRefusal: -1102 without timestamp, -1021 outside, -1131 for a window too long.
     """
+    _check_window(params, _timestamp_ms(params), now_ms)
+
+
+def _timestamp_ms(params: Params) -> int:
     timestamp_ms = params.integer("timestamp")
     if timestamp_ms is None:
         raise VenueRefusal(-1102, "timestamp")
+    return timestamp_ms
+
+
+def _check_window(params: Params, timestamp_ms: int, now_ms: int) -> None:
     recv_window_ms = _recv_window_ms(params)
     if timestamp_ms >= now_ms + _AHEAD_MS:
         raise VenueRefusal(

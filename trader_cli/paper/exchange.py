@@ -124,6 +124,7 @@ class Exchange:
         self.keys = KeyRing(keys, *restored_keys(venue))
         self.ws_api = WsApi(self, ROUTES, self.keys)
         self._streams = MarketStreams(market, contracts, self.status_of)
+        self._told_streams = True  # so that the first round tells the market what is heard
 
     def handle(self, request: HttpRequest, now_ms: int) -> HttpResponse:
         """Answer one request."""
@@ -157,8 +158,11 @@ class Exchange:
     def signing_ms(self, params: Params, now_ms: int) -> int:
         """Return the time a request's timestamp is compared with."""
         told_ms = self.told_ms(now_ms)
-        choose, timestamp_ms = self.settings.signing_ms, params.integer("timestamp")
-        return told_ms if choose is None or timestamp_ms is None else choose(timestamp_ms, told_ms)
+        choose = self.settings.signing_ms
+        if choose is None:
+            return told_ms
+        timestamp_ms = params.integer("timestamp")
+        return told_ms if timestamp_ms is None else choose(timestamp_ms, told_ms)
 
     def latency_s(self, method: str, path: str) -> float:
         """Return how long a transport has to hold a request back before it is handled."""
@@ -259,7 +263,7 @@ class Exchange:
     def _headers(self, route: Route | None, peer: str, now_ms: int) -> dict[str, str]:
         headers = self.limits.weight_headers(peer, now_ms)
         if route is not None and route.writes_orders:
-            headers |= self.limits.order_headers(now_ms)
+            headers.update(self.limits.order_headers(now_ms))
         return headers
 
     def _publish(self, now_ms: int) -> None:
@@ -268,7 +272,9 @@ class Exchange:
         if self.faults.is_silent(now_ms):
             return
         self.subscriptions.publish_user(events, now_ms)
-        for name, payload in self._streams.payloads(
-            ticks, self.subscriptions.active_streams, now_ms, forced=forced
-        ):
+        streams = self.subscriptions.active_streams
+        if not (streams or forced or self._told_streams):
+            return
+        self._told_streams = bool(streams)
+        for name, payload in self._streams.payloads(ticks, streams, now_ms, forced=forced):
             self.subscriptions.publish_market(name, payload)

@@ -51,7 +51,8 @@ class Answers:
         self._clock = clock
         self._loop = loop
         self._waiting: dict[asyncio.Transport, list[bytes]] = {}
-        self._date = (0, "")
+        self._second = 0
+        self._starts: dict[int, str] = {}
 
     def expect(self) -> None:
         """Note that requests are about to be carried out in this turn."""
@@ -77,18 +78,25 @@ class Answers:
                 transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def _render(self, response: HttpResponse) -> bytes:
+        headers, body = response.headers, response.body
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        if "Content-Type" not in headers:
+            lines.append("Content-Type: application/json\r\n")
+        start = self._start(response.status)
+        head = f"{start}Content-Length: {len(body)}\r\n{''.join(lines)}\r\n"
+        return head.encode("latin-1") + body
+
+    def _start(self, status: int) -> str:
+        """Return status line and date, which answers of one second share."""
         second = self._clock.now_ms() // 1_000
-        if self._date[0] != second:
-            self._date = second, formatdate(second, usegmt=True)
-        lines = [
-            f"HTTP/1.1 {response.status} {_PHRASES.get(response.status, 'Unknown')}",
-            f"Date: {self._date[1]}",
-            f"Content-Length: {len(response.body)}",
-        ]
-        if "Content-Type" not in response.headers:
-            lines.append("Content-Type: application/json")
-        lines += [f"{name}: {value}" for name, value in response.headers.items()]
-        return "\r\n".join((*lines, "\r\n")).encode("latin-1") + response.body
+        if self._second != second:
+            self._second = second
+            self._starts.clear()
+        start = self._starts.get(status)
+        if start is None:
+            date, phrase = formatdate(second, usegmt=True), _PHRASES.get(status, "Unknown")
+            start = self._starts[status] = f"HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n"
+        return start
 
 
 class FrontDoor(asyncio.Protocol):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, TypeVar, cast
 
 from trader_cli.paper.refusal import VenueRefusal
@@ -19,9 +20,12 @@ from trader_cli.paper.refusal import VenueRefusal
 _Enum = TypeVar("_Enum", bound=StrEnum)
 _DECIMAL: Final = re.compile(r"-?\d{1,20}(\.\d{0,20})?", re.ASCII)
 _INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
+_INTEGER_DIGITS_MAX: Final = 18
 _CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
 _CLIENT_ID_RANGE: Final = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 CLIENT_ID_LENGTH_MAX: Final = 36
+_NUMBERS_KEPT: Final = 8_192
+"""Orders repeat their prices and quantities; what was read before is not read again."""
 
 
 class Params:
@@ -39,6 +43,10 @@ class Params:
 
     def text(self, name: str) -> str | None:
         return self._values.get(name.lower())
+
+    def texts(self, names: Iterable[str]) -> tuple[str | None, ...]:
+        """Return the texts of several names, given in lower case."""
+        return tuple(map(self._values.get, names))
 
     def needed(self, name: str) -> str:
         """Return the text of a mandatory parameter; refuses with -1102."""
@@ -62,16 +70,18 @@ class Params:
         value = self._values.get(name.lower())
         if value is None:
             return None
-        if _DECIMAL.fullmatch(value) is None:
+        number = _plain_decimal(value)
+        if number is None:
             raise VenueRefusal(-1102, name)
-        return Decimal(value)
+        return number
 
     def integer(self, name: str) -> int | None:
         """Return a whole number; refuses with -1102 as malformed."""
         value = self._values.get(name.lower())
         if value is None:
             return None
-        if _INTEGER.fullmatch(value) is None:
+        plain = len(value) <= _INTEGER_DIGITS_MAX and value.isascii() and value.isdecimal()
+        if not plain and _INTEGER.fullmatch(value) is None:
             raise VenueRefusal(-1102, name)
         return int(value)
 
@@ -94,3 +104,9 @@ class Params:
         if _CLIENT_ID.fullmatch(value) is None:
             raise VenueRefusal(-1100, name, _CLIENT_ID_RANGE)
         return value
+
+
+@lru_cache(_NUMBERS_KEPT)
+def _plain_decimal(text: str) -> Decimal | None:
+    """Return the number that plain digits spell, None if they do not."""
+    return None if _DECIMAL.fullmatch(text) is None else Decimal(text)

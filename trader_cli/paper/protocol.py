@@ -29,9 +29,9 @@ _STATUS_UNLISTED: Final = 400
 _ENCODED: Final = re.compile(r"[%+]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class HttpRequest:
-    """One request as received.
+    """One request as received; not frozen because freezing doubles the cost of making one.
 
     Attributes:
         path: without query, as sent.
@@ -177,11 +177,13 @@ def _pairs(raw: str) -> dict[str, str]:
 
 
 def _without_signature(raw: str) -> tuple[str, str | None]:
-    if "signature=" not in raw.lower():
+    if not raw:
         return raw, None
     before, found, last = raw.rpartition("&signature=")
     if found and "&" not in last and "signature=" not in before.lower():
         return before, last
+    if "signature=" not in raw.lower():
+        return raw, None
     kept: list[str] = []
     signature: str | None = None
     for part in raw.split("&"):

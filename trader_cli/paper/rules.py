@@ -75,6 +75,42 @@ class OrderWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What an order's words say; its numbers and its client id apart."""
+
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    type: OrderType
+    time_in_force: TimeInForce
+    reduce_only: bool
+    self_trade_prevention: SelfTradePrevention
+    price_match: str
+    wants_result: bool
+
+
+_SHAPES: Final[dict[tuple[object, ...], _Shape]] = {}
+"""Shapes found valid, by everything they were read from; clients send few, again and again."""
+
+_SHAPES_KEPT: Final = 1_024
+_SHAPING: Final = tuple(
+    name.lower()
+    for name in (
+        "symbol",
+        "side",
+        "type",
+        "positionSide",
+        "closePosition",
+        "timeInForce",
+        "priceMatch",
+        "reduceOnly",
+        "selfTradePreventionMode",
+        "newOrderRespType",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlgoWish:
     """A conditional order as asked for."""
 
@@ -100,6 +136,32 @@ class AlgoWish:
 
 def read_order(params: Params, *, hedge: bool, now_ms: int) -> OrderWish:
     """Return the order that `params` describe; filters are not checked yet."""
+    key = hedge, params.has("price"), params.has("quantity"), *params.texts(_SHAPING)
+    shape = _SHAPES.get(key)
+    if shape is None:
+        shape = _read_shape(params, hedge=hedge, now_ms=now_ms)
+        if len(_SHAPES) >= _SHAPES_KEPT:
+            _SHAPES.clear()
+        _SHAPES[key] = shape
+    return OrderWish(
+        symbol=shape.symbol,
+        side=shape.side,
+        position_side=shape.position_side,
+        type=shape.type,
+        time_in_force=shape.time_in_force,
+        quantity=params.decimal("quantity") or ZERO,
+        price=params.decimal("price") or ZERO,
+        reduce_only=shape.reduce_only,
+        client_id=params.client_id("newClientOrderId"),
+        self_trade_prevention=shape.self_trade_prevention,
+        price_match=shape.price_match,
+        good_till_ms=_good_till(params, shape.time_in_force, now_ms),
+        wants_result=shape.wants_result,
+    )
+
+
+def _read_shape(params: Params, *, hedge: bool, now_ms: int) -> _Shape:
+    """Return an order's shape; whatever is wrong is refused in the venue's order of checks."""
     symbol = params.needed("symbol").upper()
     side = _side(params)
     kind = _type(params)
@@ -124,19 +186,22 @@ def read_order(params: Params, *, hedge: bool, now_ms: int) -> OrderWish:
         if price_match == NO_PRICE_MATCH:
             params.needed("price")
     params.needed("quantity")
-    return OrderWish(
+    # The numbers are read here only because a malformed one is refused before what follows.
+    params.decimal("quantity")
+    params.decimal("price")
+    reduce_only = _reduce_only(params, hedge=hedge)
+    params.client_id("newClientOrderId")
+    self_trade_prevention = _self_trade_prevention(params)
+    _good_till(params, time_in_force, now_ms)
+    return _Shape(
         symbol=symbol,
         side=side,
         position_side=position_side,
         type=kind,
         time_in_force=time_in_force,
-        quantity=params.decimal("quantity") or ZERO,
-        price=params.decimal("price") or ZERO,
-        reduce_only=_reduce_only(params, hedge=hedge),
-        client_id=params.client_id("newClientOrderId"),
-        self_trade_prevention=_self_trade_prevention(params),
+        reduce_only=reduce_only,
+        self_trade_prevention=self_trade_prevention,
         price_match=price_match,
-        good_till_ms=_good_till(params, time_in_force, now_ms),
         wants_result=_wants_result(params),
     )
 
