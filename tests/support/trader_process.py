@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.trader_forge import Forge
+
 TRADER = str(Path(sys.executable).parent / "trader")
+
+
+@cache
+def _forge() -> Forge:
+    """Return this test process's forge, ended with it."""
+    forge = Forge()
+    atexit.register(forge.close)
+    return forge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +68,8 @@ class Trader:
 
     def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
         """Run one command to its end."""
-        done = subprocess.run(
-            [TRADER, *words],
-            cwd=self.root,
-            env=self.environ(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
+        code, out, err = _forge().run(words, cwd=self.root, environ=self.environ(env))
+        return Outcome(code=code, out=out, err=err)
 
     def json(self, *words: str, env: Mapping[str, str] | None = None) -> Outcome:
         """Run one command with `--json --quiet`."""
