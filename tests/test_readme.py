@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -14,9 +16,14 @@ from trader_cli import errors
 from trader_cli.cli.commands import GROUPS, find_group
 from trader_cli.cli.shared_options import split_shared
 from trader_cli.errors import TraderError
+from trader_cli.paper.exchange import ROUTES
+from trader_cli.paper.faults import FaultKind
+from trader_cli.paper.instruments import CONTRACTS
+from trader_cli.paper.routes_control import CONTROL_ROUTES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+CONTRACT = ROOT / "docs" / "cli-contract.md"
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "README.md"]
 )
@@ -57,7 +64,13 @@ COMMANDS = [(page.name, line) for page in PAGES for line in command_lines(page)]
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_every_command_that_is_shown_parses(page: str, command: str) -> None:
+def test_every_command_that_is_shown_parses(
+    page: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"[\w-]+\.(?:csv|zip|gz|json)\b", command):
+        (tmp_path / name).touch()  # the reader's own files
+
     parse(command)
 
 
@@ -108,8 +121,64 @@ def test_exit_codes_are_all_in_the_readme() -> None:
 
 
 def test_contract_lists_every_command() -> None:
-    told = (ROOT / "docs" / "cli-contract.md").read_text()
+    told = CONTRACT.read_text()
 
     commands = [f"{name} {verb}" for name, group in GROUPS.items() for verb in group.verbs]
 
     assert [command for command in commands if f"`{command}`" not in told] == []
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_contract_names_every_option(name: str) -> None:
+    rows = re.findall(r"^\| (`.*?`) \| (.*) \|$", CONTRACT.read_text(), flags=re.MULTILINE)
+    group = typer.main.get_command(import_module(GROUPS[name].module).app)
+
+    untold = [
+        f"{command} {option}"
+        for command, options in own_options([name], group)
+        for option in options
+        if not any(f"`{command}`" in cell and option in told for cell, told in rows)
+    ]
+
+    assert untold == []
+
+
+def own_options(words: list[str], shown: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield each command with its options; a third word is its second one's own matter."""
+    for name, verb in getattr(shown, "commands", {}).items():
+        yield from own_options([*words, name], verb)
+    if not hasattr(shown, "commands"):
+        options = [opt for param in shown.params for opt in param.opts if opt.startswith("--")]
+        yield " ".join(words[:2]), sorted(set(options) - {"--help", "--position"})
+
+
+def test_paper_exchanges_page_names_every_failure_and_every_switch() -> None:
+    told = (ROOT / "docs" / "paper-exchange.md").read_text()
+
+    words = [kind.value for kind in FaultKind] + [
+        f"{route.method} {route.path}" for route in CONTROL_ROUTES
+    ]
+
+    assert [word for word in words if f"`{word}`" not in told] == []
+
+
+def test_paper_exchanges_page_counts_calls_and_contracts() -> None:
+    told = (ROOT / "docs" / "paper-exchange.md").read_text()
+    calls = [route for route in ROUTES.values() if route not in CONTROL_ROUTES]
+
+    assert f"{len(calls)} calls" in told
+    assert [name for name in CONTRACTS if f"{name.removesuffix('USDT')}" not in told] == []
+
+
+def test_architecture_names_only_modules_there_are() -> None:
+    told = (ROOT / "docs" / "architecture.md").read_text()
+    inside = told.partition("## Inside the larger rooms")[2].partition("## Contracts")[0]
+    there = {path.stem for path in (ROOT / "trader_cli").rglob("*.py")}
+
+    named = [
+        name
+        for name in re.findall(r"`([a-z_]+)`", inside)
+        if name not in there and name not in {"facts", "state", "actions"}
+    ]
+
+    assert named == []
