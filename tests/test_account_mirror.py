@@ -293,13 +293,24 @@ def test_funding_is_booked_and_a_transfer_is_told_apart() -> None:
     mirror = AccountMirror()
     mirror.load_wallet(Decimal(10_000))
     mirror.apply(account_event("0", NOW_MS, change="-1.5", reason="FUNDING_FEE"))
-    assert mirror.take_transfers() == 0
+    assert mirror.take_transfers() == []
 
     for _ in range(2):
         mirror.apply(account_event("0", NOW_MS + 1, change="500", reason="DEPOSIT"))
 
     assert mirror.derived_wallet() == Decimal("10498.5")
-    assert (mirror.take_transfers(), mirror.take_transfers()) == (500, 0)
+    assert (mirror.take_transfers(), mirror.take_transfers()) == ([Decimal(500)], [])
+
+
+def test_funding_of_two_symbols_within_one_millisecond_is_booked_twice() -> None:
+    mirror = AccountMirror()
+    mirror.load_wallet(Decimal(100))
+    for change, wallet in (("-3", "97"), ("-4", "93"), ("-4", "93")):
+        event = account_event("0", NOW_MS, change=change, reason="FUNDING_FEE")
+        row = replace(event.balances[0], wallet_balance=Decimal(wallet))
+        mirror.apply(replace(event, balances=(row,)))
+
+    assert mirror.derived_wallet() == 93
 
 
 def test_without_a_snapshot_there_is_no_derived_wallet() -> None:

@@ -219,6 +219,20 @@ async def test_foreign_position_is_never_touched(world: Rig) -> None:
 # --- exits, flips, additions -----------------------------------------------------------------
 
 
+async def test_foreign_position_of_another_symbol_does_not_keep_us_from_opening(
+    world: Rig,
+) -> None:
+    eth = {"symbol": "ETHUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.1"}
+    world.paper.ask("POST", "/fapi/v1/order", eth)
+    await world.start()
+    await world.pass_time(12)
+    world.decide("LONG")
+    await world.enter()
+
+    assert world.refusals() == []
+    assert world.quantity() > 0
+
+
 async def test_cut_loss_closes_and_leaves_no_order(world: Rig) -> None:
     await in_position(world)
     await world.pass_time(1)

@@ -37,6 +37,7 @@ class Account:
         self.unrealized = Decimal(0)
         self.income: list[IncomeRow] = []
         self.ledger_reads = 0
+        self.ledger_starts: list[int] = []
         self.is_down = False
 
     def venue_now_ms(self) -> int:
@@ -60,9 +61,18 @@ class Account:
             updated_ms=0,
         )
 
-    async def get_income(self, *, start_ms: int) -> list[IncomeRow]:
+    async def get_income(
+        self, *, start_ms: int, end_ms: int | None = None, income_type: str | None = None
+    ) -> list[IncomeRow]:
         self.ledger_reads += 1
-        return [row for row in self.income if row.time_ms >= start_ms]
+        self.ledger_starts.append(start_ms)
+        return [
+            row
+            for row in self.income
+            if row.time_ms >= start_ms
+            and (end_ms is None or row.time_ms <= end_ms)
+            and income_type in (None, row.income_type)
+        ]
 
 
 class Watch:
@@ -123,6 +133,36 @@ class Watch:
         self.mirror.load_wallet(self.account.wallet)
         self.account.income.append(income(-loss, self.clock.now_ms(), len(self.account.income)))
         self.losses.ledger_is_due()
+
+    def transfer(self, amount: str, *, told: bool = True, listed: bool = True) -> None:
+        """Move money in or out; the stream tells it or not, the ledger lists it already or not."""
+        moved = Decimal(amount)
+        self.account.wallet += moved
+        if listed:
+            self.list_transfer(amount)
+        if told:
+            change = BalanceChanged(
+                asset="USDT",
+                wallet_balance=self.account.wallet,
+                cross_wallet_balance=self.account.wallet,
+                change=moved,
+            )
+            self.mirror.apply(
+                AccountUpdated(
+                    reason="WITHDRAW" if moved < 0 else "DEPOSIT",
+                    balances=(change,),
+                    positions=(),
+                    venue_ms=self.clock.now_ms(),
+                )
+            )
+        else:
+            self.mirror.load_wallet(self.account.wallet)  # as the reconcile after a gap does
+        self.losses.ledger_is_due()
+
+    def list_transfer(self, amount: str) -> None:
+        """Let the ledger show a transfer of this moment."""
+        row = income(Decimal(amount), self.clock.now_ms(), len(self.account.income))
+        self.account.income.append(replace(row, income_type="TRANSFER", symbol=""))
 
     @property
     def limits(self) -> list[LossLimit]:
@@ -366,3 +406,84 @@ async def test_ledger_is_read_when_something_was_booked_else_every_ten_seconds(
     watch.losses.ledger_is_due()
     await watch.read(times=2)
     assert watch.account.ledger_reads == 3
+
+
+@pytest.mark.parametrize("days", [0, 3])
+async def test_money_withdrawn_while_nothing_ran_is_no_loss(watch: Watch, days: int) -> None:
+    await watch.read()
+    watch.clock.advance(3_600_000)
+    watch.transfer("-3000", told=False)
+    watch.clock.advance(days * DAY_MS + 60_000)
+    watch.restart()
+    await watch.read(times=10)
+
+    assert watch.told == []
+    assert watch.losses.high_water_mark == 7_000
+    watch.restart()
+    await watch.read(times=2)
+    assert watch.losses.high_water_mark == 7_000, "once is enough"
+
+
+async def test_money_withdrawn_during_a_gap_is_no_loss(watch: Watch) -> None:
+    await watch.read(times=3)
+    watch.transfer("-3000", told=False)
+    await watch.read(times=10)
+
+    assert watch.told == []
+    assert watch.losses.high_water_mark == 7_000
+
+
+@pytest.mark.parametrize("amount", ["-3000", "3000"])
+async def test_transfer_that_stream_and_ledger_tell_counts_once(watch: Watch, amount: str) -> None:
+    await watch.read()
+    watch.transfer(amount, listed=False)
+    await watch.read(times=3)
+    watch.list_transfer(amount)
+    watch.losses.ledger_is_due()
+    await watch.read(times=3)
+
+    assert watch.told == []
+    assert watch.losses.high_water_mark == OPEN + Decimal(amount)
+
+
+async def test_a_loss_after_an_unseen_withdrawal_still_counts(watch: Watch) -> None:
+    await watch.read()
+    watch.clock.advance(60_000)
+    watch.transfer("-3000", told=False)
+    watch.restart()
+    await watch.read()
+    watch.lose("700")
+    await watch.read()
+
+    assert LossLimit.EMERGENCY in watch.limits
+
+
+async def test_ledger_goes_on_where_it_was_read_and_forgets_yesterday(watch: Watch) -> None:
+    await watch.read()
+    watch.lose("20")
+    await watch.read()
+    watch.clock.advance(3_600_000)
+    await watch.read(times=2)
+    watch.lose("10")
+    await watch.read()
+
+    assert watch.account.ledger_starts[-1] > watch.clock.now_ms() - 20 * 60_000
+    assert watch.losses.day is not None
+    assert watch.losses.day.realized == -30
+    watch.clock.advance(DAY_MS)
+    await watch.read()
+    assert watch.losses.day.realized == 0
+
+
+async def test_lasting_disagreement_asks_for_the_whole_picture_now_and_then(watch: Watch) -> None:
+    await watch.read()
+    watch.account.wallet += 60
+    wishes = []
+    for _ in range(62):
+        await watch.read()
+        wishes.append(watch.losses.wants_picture())
+
+    assert [index for index, wish in enumerate(wishes) if wish] == [30, 60]
+    watch.mirror.load_wallet(watch.account.wallet)
+    await watch.read()
+    assert not watch.losses.wants_picture()

@@ -57,7 +57,7 @@ class AccountMirror:
         self._ended: OrderedDict[object, None] = OrderedDict()
         self._wallet: Decimal | None = None
         self._booked = ZERO
-        self._transferred = ZERO
+        self._transferred: list[Decimal] = []
         self._fills_seen: OrderedDict[object, None] = OrderedDict()
         self._accounts_seen: OrderedDict[object, None] = OrderedDict()
 
@@ -172,10 +172,10 @@ class AccountMirror:
         """Return the snapshot's wallet plus everything booked since, None before a snapshot."""
         return None if self._wallet is None else self._wallet + self._booked
 
-    def take_transfers(self) -> Decimal:
-        """Return what came in (positive) or went out since the last call."""
-        amount, self._transferred = self._transferred, ZERO
-        return amount
+    def take_transfers(self) -> list[Decimal]:
+        """Return each amount that came in (positive) or went out since the last call."""
+        amounts, self._transferred = self._transferred, []
+        return amounts
 
     # --- merging -----------------------------------------------------------------------------
 
@@ -234,12 +234,16 @@ class AccountMirror:
 
     def _book_change(self, event: AccountUpdated) -> None:
         """Book what is neither profit nor commission of a fill: funding and transfers."""
-        changes = sum((row.change for row in event.balances if row.asset == "USDT"), ZERO)
-        if changes == 0 or not _remember(self._accounts_seen, (event.venue_ms, event.reason)):
+        rows = [row for row in event.balances if row.asset == "USDT"]
+        changes = sum((row.change for row in rows), ZERO)
+        # Funding of several symbols is paid within one millisecond: the wallet tells them apart.
+        wallets = tuple(row.wallet_balance for row in rows)
+        key = event.venue_ms, event.reason, changes, wallets
+        if changes == 0 or not _remember(self._accounts_seen, key):
             return
         self._booked += changes
         if event.reason in _TRANSFERS:
-            self._transferred += changes
+            self._transferred.append(changes)
 
 
 def _remember(seen: OrderedDict[object, None], key: object) -> bool:

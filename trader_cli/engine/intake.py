@@ -180,6 +180,7 @@ class Intake:
         """Take in a reconcile: the picture, whose the positions are, and that it may go on."""
         self._load(recovered.reading)
         self._hands.mirror.load_wallet(recovered.wallet)
+        self._on_booked()  # the ledger tells what nobody heard
         for found in recovered.owned:
             if self._protecting.leverage_of(found.symbol) is None:
                 self._protecting.adopt(found.symbol, found.spec, found.signal, found.leverage)

@@ -360,6 +360,8 @@ class LiveTradingEngine:
                 await self._losses.read()
             except (VenueError, JournalUnavailable) as error:
                 self._warn("equity", error.message)
+            if self._losses.wants_picture():
+                self._reconciling.want()
             reading = self._losses.reading
             if reading is None or not reading.agrees:
                 pause_s = _EQUITY_AGAIN_S

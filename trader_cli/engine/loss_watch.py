@@ -11,17 +11,20 @@ the breach counts when the account itself shows it in three reads over five seco
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from trader_cli.clock import Clock
-from trader_cli.domain.account import IncomeRow
-from trader_cli.domain.numbers import to_text
+from trader_cli.domain.numbers import ZERO, to_text
+from trader_cli.domain.terms import IncomeType
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.facts import LossLimit, LossLimitReached
+from trader_cli.engine.ledger import Ledger
 from trader_cli.engine.market_board import MarketBoard
+from trader_cli.errors import VenueError
 from trader_cli.journal.journal import Journal
 from trader_cli.trading import equity
 from trader_cli.trading.equity import BreachWatch, EquityReading, EquityState
@@ -37,6 +40,9 @@ from trader_cli.trading.risk_view import (
 
 _LEDGER_EVERY_MS: Final = 10_000
 """The income ledger weighs 30: it is read this often, and after every fill."""
+
+_PICTURE_MS: Final = 30_000
+"""After so long a disagreement the account is read anew as a whole: an event may have been lost."""
 
 
 class LossWatch:
@@ -63,8 +69,10 @@ class LossWatch:
         self._tell = tell
         self._reading = asyncio.Lock()
         self._state: EquityState | None = read_equity_state(journal)
-        self._income: list[IncomeRow] = []
-        self._income_ms = 0
+        self._ledger: Ledger | None = None
+        self._ledger_ms = 0
+        self._missed = ZERO
+        self._in_doubt_since_ms: int | None = None
         self._ledger_due = True
         self._watches: dict[LossLimit, BreachWatch | None] = {}
         self._told: set[tuple[LossLimit, int]] = set()
@@ -122,12 +130,11 @@ class LossWatch:
             await self._read()
 
     async def _read(self) -> None:
+        # The ledger first: a transfer that it shows is part of the account's sum that follows.
+        await self._read_ledger()
+        await self._read_marks()
         summary = await self._client.get_account_summary()
         now_ms = self._client.venue_now_ms()
-        if self._ledger_due or now_ms - self._income_ms >= _LEDGER_EVERY_MS:
-            start_ms = equity.day_start_ms(now_ms)
-            self._income = await self._client.get_income(start_ms=start_ms)
-            self._income_ms, self._ledger_due = now_ms, False
         self.wallet = summary.wallet_balance
         reading = EquityReading(
             at_ms=now_ms,
@@ -139,6 +146,55 @@ class LossWatch:
         self._remember(reading)
         for found in self._judge(reading):
             self._tell(found)
+
+    async def _read_ledger(self) -> None:
+        now_ms = self._client.venue_now_ms()
+        if self._ledger is None:
+            self._ledger = Ledger(transfers_from_ms=self._remembered_until_ms(now_ms))
+        if not self._ledger_due and now_ms - self._ledger_ms < _LEDGER_EVERY_MS:
+            return
+        self._ledger_due = False
+        try:
+            start_ms = self._ledger.start_ms(now_ms)
+            rows = await self._client.get_income(start_ms=start_ms)
+            if self._ledger_ms == 0 and self._ledger.transfers_from_ms < start_ms:
+                # Days without us: of those only the transfers matter.
+                rows += await self._client.get_income(
+                    start_ms=self._ledger.transfers_from_ms,
+                    end_ms=start_ms - 1,
+                    income_type=IncomeType.TRANSFER,
+                )
+        except VenueError:
+            self._ledger_due = True
+            raise
+        self._missed += self._ledger.take(rows, now_ms=now_ms)
+        self._ledger_ms = now_ms
+
+    def _remembered_until_ms(self, now_ms: int) -> int:
+        """Return the exchange time up to which the remembered equity knows of transfers."""
+        row = self._journal.last(EQUITY_ROW)
+        return now_ms if row is None else row.local_ms + now_ms - self._clock.now_ms()
+
+    async def _read_marks(self) -> None:
+        """Ask for the marks of what is held and no stream tells, e.g. another program's symbols."""
+        old_ms = self._risk.limits.stale_price_s * 1000 / 2
+        for symbol in {row.symbol for row in self._mirror.positions()}:
+            known = self._board.latest_mark(symbol)
+            if known is None or known[1] > old_ms:
+                with contextlib.suppress(VenueError):
+                    await self._board.mark(symbol)
+
+    def wants_picture(self) -> bool:
+        """Return True once in 30 seconds of disagreement: what we believe may have a hole."""
+        reading = self.reading
+        if reading is None or reading.agrees:
+            self._in_doubt_since_ms = None
+        elif self._in_doubt_since_ms is None:
+            self._in_doubt_since_ms = reading.at_ms
+        elif reading.at_ms - self._in_doubt_since_ms >= _PICTURE_MS:
+            self._in_doubt_since_ms = reading.at_ms
+            return True
+        return False
 
     def _derived(self) -> Decimal | None:
         """Return our own sum of equity, None where it is not known yet or a mark price is old."""
@@ -156,7 +212,10 @@ class LossWatch:
     def _remember(self, reading: EquityReading) -> None:
         before = self._state
         state = equity.begin(reading) if before is None else before
-        moved = self._mirror.take_transfers()
+        moved, self._missed = self._missed, ZERO
+        assert self._ledger is not None, "read before the account"
+        for amount in self._mirror.take_transfers():
+            moved += self._ledger.tell(amount, now_ms=reading.at_ms)
         if moved != 0:
             state = equity.transfer(state, moved)
         state = equity.observe(state, reading)
@@ -164,7 +223,7 @@ class LossWatch:
             self._journal.record(EQUITY_ROW, equity_row(state))
         self._state = state
         day = day_result(
-            self._income,
+            self._ledger.rows,
             equity=reading.account,
             positions=self._mirror.positions(),
             state=state,
