@@ -687,6 +687,25 @@ class TestLookingUp:
         assert len(await client.get_all_orders("BTCUSDT")) == 1
         assert "ICEBERG" in client.quarantined[0].reason
 
+    @pytest.mark.parametrize(
+        ("client_id", "is_blind"), [("bot-7", False), ("trd-7-sl0", True), (None, True)]
+    )
+    async def test_own_orders_are_seen_beside_odd_ones_of_others(
+        self, venue: VenueStub, client: BinanceFuturesClient, client_id: str | None, is_blind: bool
+    ) -> None:
+        odd = answers.algo(algoId=2, clientAlgoId=client_id, orderType="TWAP")
+        rows = [answers.algo(algoId=1), odd, answers.algo(algoId=3)]
+        venue.answer("GET", "/fapi/v1/openAlgoOrders", Reply(rows))
+        own = client.for_own_orders()
+
+        assert type(await failure_of(client.get_open_algo_orders("BTCUSDT"))) is OutcomeUnknown
+        if is_blind:
+            error = await failure_of(own.get_open_algo_orders("BTCUSDT"))
+            assert type(error) is OutcomeUnknown
+        else:
+            assert [row.algo_id for row in await own.get_open_algo_orders("BTCUSDT")] == [1, 3]
+        assert client.quarantined[-1].stream == "openAlgoOrders"
+
     @pytest.mark.parametrize("path", ["/fapi/v1/openAlgoOrders", "/fapi/v1/allAlgoOrders"])
     async def test_a_conditional_order_the_query_denies_is_found_in_the_lists(
         self, venue: VenueStub, client: BinanceFuturesClient, path: str

@@ -8,18 +8,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine_rig import STEP_MS, SYMBOL, Rig, rig
+from tests.support.paper import PaperVenue
+from tests.support.paper_transport import MemoryResponse, MemorySession
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import Side
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.paper.faults import FaultKind
+from trader_cli.paper.protocol import HttpRequest
 
 ALGO = "/fapi/v1/algoOrder"
 ORDER = "/fapi/v1/order"
@@ -763,6 +768,57 @@ async def test_once_with_nothing_to_do_ends_soon(world: Rig) -> None:
     await world.until(lambda: not world.is_running, within_s=15)
 
     assert world.entries() == []
+
+
+async def test_reconcile_that_keeps_failing_is_tried_less_and_less(world: Rig) -> None:
+    world.paper.exchange.faults.arm(
+        FaultKind.AMNESIA, method="GET", path="/fapi/v3/account", times=1_000
+    )
+    await world.start()
+    await world.pass_time(60)
+
+    tries = [row for row in world.reports("warning") if row["kind"] == "reconcile"]
+    assert 4 <= len(tries) <= 8
+    world.paper.exchange.faults.clear()
+    await world.until(lambda: world.reports("reconciled"), within_s=40)
+
+
+ODD_WORDS = {"orderType": "TWAP", "side": "BUY", "positionSide": "BOTH"}
+
+
+class OddSession(MemorySession):
+    """Shows one more conditional order, of another program and of a type nobody here knows."""
+
+    def __init__(self, paper: PaperVenue, symbol: str) -> None:
+        super().__init__(paper)
+        self._symbol = symbol
+
+    @asynccontextmanager
+    async def _answered(self, request: HttpRequest) -> AsyncIterator[MemoryResponse]:
+        async with super()._answered(request) as answer:
+            asked = request.raw_query
+            everywhere = "symbol=" not in asked
+            if request.path.endswith("/openAlgoOrders") and (everywhere or self._symbol in asked):
+                odd = {"symbol": self._symbol, "algoId": 7, "clientAlgoId": "bot-7"}
+                rows = [*json.loads(answer.body), odd | ODD_WORDS]
+                answer = replace(answer, body=json.dumps(rows).encode())
+            yield answer
+
+
+@pytest.mark.parametrize("symbol", [SYMBOL, "ETHUSDT"])
+async def test_odd_order_of_another_program_does_not_keep_us_from_protecting(
+    world: Rig, symbol: str
+) -> None:
+    await in_position(world)
+    await world.kill_9()
+    for row in world.stops():
+        world.paper.ask("DELETE", ALGO, {"algoId": row["algoId"]})
+    await world.start(session=OddSession(world.paper, symbol))
+    await world.pass_time(5)
+
+    assert len(world.stops()) == 1
+    told = [row["message"] for row in world.reports("warning") if row["kind"] == "drift"]
+    assert any("TWAP" in str(message) for message in told)
 
 
 async def test_end_takes_entries_back_and_keeps_stops(world: Rig) -> None:

@@ -33,6 +33,7 @@ from trader_cli.engine.live_trading_engine import LiveTradingEngine
 from trader_cli.engine.options import EngineOptions
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import MarketStream, UserStream
+from trader_cli.exchange.transport import HttpSession
 from trader_cli.exchange.websocket import ConnectFailed, WebSocket
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
@@ -133,14 +134,20 @@ class Rig:
 
     # --- the engine ----------------------------------------------------------------------------
 
-    async def start(self, *, for_s: float | None = None, once: bool = False) -> None:
+    async def start(
+        self,
+        *,
+        for_s: float | None = None,
+        once: bool = False,
+        session: HttpSession | None = None,
+    ) -> None:
         """Start an engine and let it take its first look."""
         self._client = BinanceFuturesClient(
             api_key=KEYS.api_key,
             api_secret=KEYS.api_secret,
             rest_url=ORIGIN,
             clock=self.clock,
-            session=NetworkSession(self.network),
+            session=session or NetworkSession(self.network),
         )
         await self._client.sync_clock()
         connect = self.network.connect

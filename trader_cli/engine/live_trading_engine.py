@@ -64,6 +64,7 @@ _POLL_S: Final = 0.05
 _ONCE_QUIET_S: Final = 1.0
 _ONCE_S_MAX: Final = 120.0
 _INBOX_MAX: Final = 100_000
+_ODD_TOLD_MAX: Final = 100
 
 
 class LiveTradingEngine:
@@ -83,6 +84,8 @@ class LiveTradingEngine:
         report: Report,
     ) -> None:
         self._client = client
+        self._own_client = client.for_own_orders()
+        self._told_odd: set[tuple[str, str]] = set()
         self._user_stream = user_stream
         self._market_stream = market_stream
         self._journal = journal
@@ -100,7 +103,7 @@ class LiveTradingEngine:
         )
         mirror = AccountMirror()
         self._losses = LossWatch(
-            client,
+            self._own_client,
             journal=journal,
             mirror=mirror,
             board=self._board,
@@ -109,7 +112,7 @@ class LiveTradingEngine:
             tell=self._tell,
         )
         self._hands = assemble(
-            client=client,
+            client=self._own_client,
             journal=journal,
             latch=latch,
             risk=risk,
@@ -346,11 +349,21 @@ class LiveTradingEngine:
         while True:
             await self._clock.sleep(_READ_EVERY_S)
             try:
-                reading = await read(self._client, self._symbols)
+                reading = await read(self._own_client, self._symbols)
             except VenueError as error:
                 self._warn("read", error.message)
             else:
                 await self._inbox.put(reading)
+            self._tell_odd_rows()
+
+    def _tell_odd_rows(self) -> None:
+        """Tell once of every kind of row that could not be understood and was set aside."""
+        for row in self._client.quarantined:
+            kind = row.stream, row.reason
+            if kind not in self._told_odd and len(self._told_odd) < _ODD_TOLD_MAX:
+                self._told_odd.add(kind)
+                where = "" if row.symbol is None else f" of {row.symbol}"
+                self._warn("drift", f"a row{where} in {row.stream} is set aside: {row.reason}")
 
     async def _watch_losses(self) -> None:
         await self._has_picture.wait()

@@ -9,8 +9,9 @@ Source: binance-usdm reference §6, §7.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from decimal import Decimal
-from typing import Final, assert_never
+from typing import Final, Self, TypeVar, assert_never
 
 from trader_cli.domain.instrument import split_quantity
 from trader_cli.domain.order import (
@@ -40,6 +41,8 @@ from trader_cli.wire.decode import (
 )
 from trader_cli.wire.encode import encode_conditional, encode_limit, encode_market
 
+T = TypeVar("T")
+
 OrderId = tuple[str, int, str]
 """(symbol, order id or algo id, client id)."""
 
@@ -49,6 +52,19 @@ _QUANTITY_TOO_LARGE: Final = -4005
 
 class OrderEndpoints(AccountEndpoints, MarketEndpoints):
     """Place, cancel and look up orders."""
+
+    _leaves_out_odd_foreign = False
+
+    def for_own_orders(self) -> Self:
+        """Return this client with open orders that leave out what only others could have placed.
+
+        For whoever looks after his own orders: a word we do not know in somebody else's must not
+        blind him. Whoever has to prove that nothing rests at all uses this client itself. Both
+        share connections, limits and `quarantined`.
+        """
+        view = copy(self)
+        view._leaves_out_odd_foreign = True
+        return view
 
     # --- placing ------------------------------------------------------------------------------
 
@@ -379,7 +395,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
         return await self._gateway.read(
             "read the open orders",
             lambda api: api.futures_get_open_orders(symbol=symbol),
-            lambda answer: self._all_or_unknown("openOrders", answer, decode_order),
+            lambda answer: self._open("openOrders", answer, decode_order, decode_order_id),
         )
 
     async def get_open_algo_orders(self, symbol: str | None = None) -> list[AlgoOrder]:
@@ -391,7 +407,9 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
         return await self._gateway.read(
             "read the open conditional orders",
             lambda api: api.futures_get_open_algo_orders(symbol=symbol),
-            lambda answer: self._all_or_unknown("openAlgoOrders", answer, decode_algo_order),
+            lambda answer: self._open(
+                "openAlgoOrders", answer, decode_algo_order, decode_algo_order_id
+            ),
         )
 
     async def get_open_order_ids(self, symbol: str | None = None) -> list[OrderId]:
@@ -453,6 +471,17 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
             fetch, start_ms=start, end_ms=end, key=lambda order: order.algo_id
         )
         return sorted(rows, key=lambda order: (order.created_ms or 0, order.algo_id))
+
+    def _open(
+        self,
+        name: str,
+        answer: object,
+        decode: Callable[[object], T],
+        decode_id: Callable[[object], OrderId],
+    ) -> list[T]:
+        if self._leaves_out_odd_foreign:
+            return self._own_or_unknown(name, answer, decode, lambda row: decode_id(row)[2])
+        return self._all_or_unknown(name, answer, decode)
 
     # --- parts --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, TypeVar
 
 from trader_cli.domain.account_events import RowQuarantined
+from trader_cli.domain.client_id import is_own
 from trader_cli.errors import OutcomeUnknown
 from trader_cli.exchange.gateway import Gateway
 from trader_cli.wire.decode import decode_rows
@@ -59,12 +60,35 @@ class Rows:
         for error in errors:
             self._quarantine(name, error)
         if errors:
-            raise OutcomeUnknown(
-                f"{name}: {len(errors)} of {len(errors) + len(rows)} rows cannot be understood: "
-                f"{errors[0]}",
-                advice="Look at the exchange's own screen; its answers may have changed.",
-            )
+            raise _unknown(name, errors, len(errors) + len(rows))
         return rows
+
+    def _own_or_unknown(
+        self,
+        name: str,
+        value: object,
+        decode: Callable[[object], T],
+        client_id: Callable[[object], str],
+    ) -> list[T]:
+        """Return the rows of a list that proves what rests of ours; odd foreign ones are set aside.
+
+        Raises:
+            OutcomeUnknown: a row of ours, or of nobody can say whom, cannot be decoded.
+        """
+        found: list[T] = []
+        rows = rows_of(name, value)
+        for row in rows:
+            try:
+                found.append(decode(row))
+            except DecodeError as error:
+                self._quarantine(name, error)
+                try:
+                    foreign = not is_own(client_id(row))
+                except DecodeError:
+                    foreign = False
+                if not foreign:
+                    raise _unknown(name, [error], len(rows)) from error
+        return found
 
     def _quarantine(self, stream: str, error: DecodeError) -> None:
         self.quarantined.append(
@@ -76,6 +100,13 @@ class Rows:
             )
         )
         del self.quarantined[:-_QUARANTINED_MAX]
+
+
+def _unknown(name: str, errors: list[DecodeError], rows: int) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{name}: {len(errors)} of {rows} rows cannot be understood: {errors[0]}",
+        advice="Look at the exchange's own screen; its answers may have changed.",
+    )
 
 
 async def gather_windows(
