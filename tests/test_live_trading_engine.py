@@ -770,6 +770,32 @@ async def test_once_with_nothing_to_do_ends_soon(world: Rig) -> None:
     assert world.entries() == []
 
 
+WEIGHTS = {
+    "/fapi/v1/openOrders": 1,
+    "/fapi/v1/openAlgoOrders": 1,
+    "/fapi/v1/symbolConfig": 5,
+    "/fapi/v3/positionRisk": 5,
+    "/fapi/v3/account": 5,
+    "/fapi/v1/accountConfig": 5,
+    "/fapi/v1/income": 30,
+}
+
+
+async def test_quiet_minute_with_three_symbols_takes_less_than_half_the_weight(
+    tmp_path: Path,
+) -> None:
+    three = (SYMBOL, "ETHUSDT", "SOLUSDT")
+    async with rig(tmp_path, bridge=BridgeRules(symbols=three)) as world:
+        session = MemorySession(world.paper)
+        await world.start(session=session)
+        await world.pass_time(10)
+        session.sent.clear()
+        await world.pass_time(60)
+
+        assert {path for _, path in session.sent} == WEIGHTS.keys()
+        assert sum(WEIGHTS[path] for _, path in session.sent) < 1_100
+
+
 async def test_reconcile_that_keeps_failing_is_tried_less_and_less(world: Rig) -> None:
     world.paper.exchange.faults.arm(
         FaultKind.AMNESIA, method="GET", path="/fapi/v3/account", times=1_000

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Coroutine
 from typing import Final
 
@@ -55,6 +56,8 @@ from trader_cli.trading.risk_manager import RiskManager
 
 _TICK_S: Final = 0.25
 _READ_EVERY_S: Final = 2.0
+_SETTINGS_EVERY: Final = 15
+"""Of this many readings one asks for leverages: 5 weight a symbol, and the stream tells changes."""
 _EQUITY_EVERY_S: Final = 2.0
 _EQUITY_AGAIN_S: Final = 1.0
 _STREAM_WAIT_S: Final = 5.0
@@ -346,10 +349,11 @@ class LiveTradingEngine:
 
     async def _read_regularly(self) -> None:
         """Read orders and positions now and then: a stop can vanish without an event."""
-        while True:
+        for number in itertools.count():
             await self._clock.sleep(_READ_EVERY_S)
+            with_settings = number % _SETTINGS_EVERY == 0
             try:
-                reading = await read(self._own_client, self._symbols)
+                reading = await read(self._own_client, self._symbols, with_settings=with_settings)
             except VenueError as error:
                 self._warn("read", error.message)
             else:

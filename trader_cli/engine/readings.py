@@ -40,8 +40,8 @@ class Reading:
     asked_ms: int
 
 
-async def read(client: Venue, symbols: Sequence[str]) -> Reading:
-    """Return one complete reading.
+async def read(client: Venue, symbols: Sequence[str], *, with_settings: bool = True) -> Reading:
+    """Return one complete reading; leverages, which weigh most and change least, may be left out.
 
     Raises:
         VenueError: a part could not be read; nothing is concluded from the others.
@@ -50,7 +50,9 @@ async def read(client: Venue, symbols: Sequence[str]) -> Reading:
     orders, algos, configs, positions = await asyncio.gather(
         asyncio.gather(*(client.get_open_orders(symbol) for symbol in symbols)),
         asyncio.gather(*(client.get_open_algo_orders(symbol) for symbol in symbols)),
-        asyncio.gather(*(client.get_symbol_config(symbol) for symbol in symbols)),
+        asyncio.gather(
+            *(client.get_symbol_config(symbol) for symbol in (symbols if with_settings else ()))
+        ),
         client.get_positions(),
     )
     return Reading(
