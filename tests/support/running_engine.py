@@ -73,7 +73,10 @@ class Engine:
             assert self._process.poll() is None, (self.events, self.said)
             return len(self.reports(event)) >= count
 
-        until(come, within_s=within_s, what=f"{event}; {self.events[-6:]}")
+        try:
+            until(come, within_s=within_s, what=event)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last told: {self.events[-6:]}") from error
         return self.reports(event)[-1]
 
     def send(self, name: signal.Signals) -> None:
