@@ -863,6 +863,28 @@ class TestAccount:
         assert len(venue.requests("GET", "/fapi/v1/exchangeInfo")) == 1
         assert client.quarantined[0].symbol == "ETHUSDT"
 
+    async def test_trading_rules_read_anew_replace_the_old_but_for_what_became_unreadable(
+        self, venue: VenueStub, client: BinanceFuturesClient
+    ) -> None:
+        path = "/fapi/v1/exchangeInfo"
+        before = [answers.symbol_info(name) for name in ("BTCUSDT", "ETHUSDT", "SOLUSDT")]
+        venue.answer("GET", path, Reply(answers.exchange_info(*before)))
+        view = client.for_own_orders()
+        await view.get_instruments()
+        after = [
+            answers.symbol_info("BTCUSDT", status="SETTLING"),
+            answers.symbol_info("ETHUSDT", filters=[]),
+        ]
+        venue.answer("GET", path, Reply(answers.exchange_info(*after)))
+        await client.refresh_instruments()
+
+        rules = await view.get_instruments()
+        assert {name: row.status for name, row in rules.items()} == {
+            "BTCUSDT": "SETTLING",
+            "ETHUSDT": "TRADING",
+        }
+        assert len(venue.requests("GET", path)) == 2
+
     async def test_a_listen_key_is_created_and_extended_without_signature(
         self, venue: VenueStub, client: BinanceFuturesClient
     ) -> None:

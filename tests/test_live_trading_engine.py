@@ -770,6 +770,18 @@ async def test_once_with_nothing_to_do_ends_soon(world: Rig) -> None:
     assert world.entries() == []
 
 
+async def test_trading_rules_are_read_again_every_hour(world: Rig) -> None:
+    session = MemorySession(world.paper)
+    await world.start(session=session)
+    await world.pass_time(5)
+    rules = ("GET", "/fapi/v1/exchangeInfo")
+    before = session.sent.count(rules)
+    world.paper.advance(3_600_000)
+    await world.pass_time(1)
+
+    assert session.sent.count(rules) == before + 1
+
+
 WEIGHTS = {
     "/fapi/v1/openOrders": 1,
     "/fapi/v1/openAlgoOrders": 1,

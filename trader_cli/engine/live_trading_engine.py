@@ -67,6 +67,8 @@ _POLL_S: Final = 0.05
 _ONCE_QUIET_S: Final = 1.0
 _ONCE_S_MAX: Final = 120.0
 _INBOX_MAX: Final = 100_000
+_RULES_EVERY_S: Final = 3_600.0
+_RULES_AGAIN_S: Final = 60.0
 _ODD_TOLD_MAX: Final = 100
 
 
@@ -309,6 +311,7 @@ class LiveTradingEngine:
             self._tick(),
             self._read_regularly(),
             self._watch_losses(),
+            self._refresh_rules(),
             self._reconciling.run(),
             self._kill_when_wanted(),
             self._feedback.run(options.bridge.feedback_max_age_s / 2),
@@ -383,6 +386,23 @@ class LiveTradingEngine:
             if reading is None or not reading.agrees:
                 pause_s = _EQUITY_AGAIN_S
             await self._clock.sleep(pause_s)
+
+    async def _refresh_rules(self) -> None:
+        """Read the trading rules every hour: a stop on yesterday's tick would be refused."""
+        pause_s = _RULES_EVERY_S
+        while True:
+            await self._clock.sleep(pause_s)
+            try:
+                rules = await self._own_client.refresh_instruments()
+            except VenueError as error:
+                self._warn("rules", error.message)
+                pause_s = _RULES_AGAIN_S
+                continue
+            pause_s = _RULES_EVERY_S
+            for symbol in self._symbols:
+                status = rules[symbol].status if symbol in rules else "gone"
+                if status != "TRADING":
+                    self._warn("rules", f"{symbol} is {status} at the exchange")
 
     async def _kill_when_wanted(self) -> None:
         while True:

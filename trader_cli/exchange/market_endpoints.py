@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from trader_cli.domain.account import BookTop, Kline, MarkPrice, OrderBook
 from trader_cli.domain.instrument import Instrument
+from trader_cli.exchange.gateway import Gateway
 from trader_cli.exchange.rows import Rows
 from trader_cli.wire.decode import (
     decode_book_top,
@@ -15,27 +18,50 @@ from trader_cli.wire.decode import (
 from trader_cli.wire.fields import Fields
 
 
+@dataclass(slots=True)
+class _Rules:
+    """The trading rules as last read, None before; views of one client share them."""
+
+    by_symbol: dict[str, Instrument] | None = None
+
+
 class MarketEndpoints(Rows):
     """Public endpoints; none needs a key."""
 
-    _instruments: dict[str, Instrument] | None = None
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        self._rules = _Rules()
+
+    @property
+    def _instruments(self) -> dict[str, Instrument] | None:
+        return self._rules.by_symbol
 
     async def get_instruments(self) -> dict[str, Instrument]:
-        """Return the trading rules of every contract by symbol, read once in a client's life.
+        """Return the trading rules of every contract by symbol, as they were last read.
 
         The venue ignores a symbol filter and sends a megabyte. Source: reference §13.1.
         """
-        if self._instruments is None:
-            rows = await self._gateway.read(
-                "read the trading rules",
-                lambda api: api.futures_exchange_info(),
-                lambda answer: self._set_aside(
-                    "exchangeInfo", Fields("exchangeInfo", answer).raw("symbols"), decode_instrument
-                ),
-                signed=False,
-            )
-            self._instruments = {row.symbol: row for row in rows}
-        return self._instruments
+        known = self._rules.by_symbol
+        return await self.refresh_instruments() if known is None else known
+
+    async def refresh_instruments(self) -> dict[str, Instrument]:
+        """Read the trading rules anew: ticks, steps and a contract's status change in its life.
+
+        A contract whose row cannot be understood any more keeps the rules it had.
+        """
+        rows = await self._gateway.read(
+            "read the trading rules",
+            lambda api: api.futures_exchange_info(),
+            lambda answer: self._set_aside(
+                "exchangeInfo", Fields("exchangeInfo", answer).raw("symbols"), decode_instrument
+            ),
+            signed=False,
+        )
+        odd = {row.symbol for row in self.quarantined if row.stream == "exchangeInfo"}
+        known = self._rules.by_symbol or {}
+        kept = {symbol: row for symbol, row in known.items() if symbol in odd}
+        self._rules.by_symbol = kept | {row.symbol: row for row in rows}
+        return self._rules.by_symbol
 
     async def get_book_top(self, symbol: str) -> BookTop:
         """Return best bid and ask."""
