@@ -189,6 +189,7 @@ def test_kill_command_during_a_run_ends_flat_and_the_next_decision_opens_nothing
     assert scene.account.entries(decision) == []
 
     assert scene.trader.json("risk", "resume", "--reason", "tried it").code == 0
+    until(lambda: not engine.reports("halted")[-1]["halted"], within_s=5, what="the halt lifted")
     scene.wolf.decide("LONG")
     engine.wait("protected", count=2)
 
