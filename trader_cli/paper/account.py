@@ -142,13 +142,14 @@ class SymbolAccount:
         if self.isolated:
             self.cross_margin = self.cross_unrealized = self.maintenance = ZERO
             return
-        mark = self.tick.mark_price
+        mark, brackets = self.tick.mark_price, self.contract.brackets
         self.cross_margin = self.need.positions
         unrealized = maintenance = ZERO
         for position in self.positions.values():
-            if position.amount != 0:
-                unrealized += position.unrealized(mark)
-                maintenance += self.maintenance_of(position)
+            amount = position.amount
+            if amount:
+                unrealized += amount * (mark - position.entry_price)
+                maintenance += margin.maintenance(brackets, abs(amount) * mark)
         self.cross_unrealized, self.maintenance = unrealized, maintenance
 
     def maintenance_of(self, position: PositionRecord) -> Decimal:

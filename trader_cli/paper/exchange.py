@@ -267,9 +267,10 @@ class Exchange:
         return headers
 
     def _publish(self, now_ms: int) -> None:
-        events = self.faults.disturb(self.venue.drain_events(), now_ms)
-        ticks, forced = self.venue.drain_market(), self.venue.drain_forced()
-        if self.faults.is_silent(now_ms):
+        venue, faults = self.venue, self.faults
+        events = faults.disturb(venue.drain_events(), now_ms)
+        ticks, forced = venue.drain_market(), venue.drain_forced()
+        if faults.is_silent(now_ms):
             return
         self.subscriptions.publish_user(events, now_ms)
         streams = self.subscriptions.active_streams

@@ -35,11 +35,11 @@ def one_way_need(
         position_notional: signed, at mark.
         bids, asks: notional of open orders that may open, both positive.
     """
-    position = abs(position_notional) / leverage
+    position = abs(position_notional) / leverage if position_notional else ZERO
     if not bids and not asks:
         return MarginNeed(position, ZERO)
-    worse = max(abs(position_notional + bids), abs(position_notional - asks))
-    return MarginNeed(position, worse / leverage - position)
+    bought, sold = abs(position_notional + bids), abs(position_notional - asks)
+    return MarginNeed(position, (bought if bought > sold else sold) / leverage - position)
 
 
 def hedge_need(held: Decimal, resting: Decimal, leverage: int) -> MarginNeed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Final
 
 from trader_cli.domain.instrument import round_down_to_step, round_up_to_step
 from trader_cli.domain.numbers import ONE, ZERO
@@ -31,6 +32,9 @@ from trader_cli.paper.records import AlgoRecord, AmendmentRecord, OrderRecord
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.rules import POST_ONLY, OrderWish
 from trader_cli.paper.settlement import Reason, Settlement
+
+_AMPLE: Final = 2
+"""No order adds more margin than its whole notional needs; who has twice that has enough."""
 
 
 class OrderDesk:
@@ -127,12 +131,16 @@ class OrderDesk:
         total = signed + of.resting_of(wish.position_side, wish.side) + notional
         if total > of.notional_max:
             raise VenueRefusal(-2027)
+        available = self._core.account.available
+        loss = ZERO
+        if wish.type is OrderType.LIMIT:
+            loss = margin.open_loss(wish.quantity * wish.side.sign, wish.price, of.mark)
+        if _AMPLE * (notional + loss * of.leverage) < available * of.leverage:
+            return
         need = of.need_with(wish.position_side, wish.side, notional).total - of.need.total
         if need <= 0:
             return
-        if wish.type is OrderType.LIMIT:
-            need += margin.open_loss(wish.quantity * wish.side.sign, wish.price, of.mark)
-        if need > self._core.account.available:
+        if need + loss > available:
             raise VenueRefusal(-2019)
 
     def _cost_price(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
@@ -172,7 +180,7 @@ class OrderDesk:
             return []
         shown = tick.ask_quantity if side is Side.BUY else tick.bid_quantity
         taken = of.taken[side]
-        if not taken and wish.quantity <= shown:
+        if wish.quantity <= (shown - taken.get(best, ZERO) if taken else shown):
             return [(best, wish.quantity)]
         parts = walk(
             self._levels(of, side), side=side, quantity=wish.quantity, worst=worst, taken=taken
@@ -211,6 +219,8 @@ class OrderDesk:
         """Deal with own resting orders the taker would meet; return what it may still take."""
         mode = order.self_trade_prevention
         if mode is SelfTradePrevention.NONE or order.time_in_force in POST_ONLY:
+            return parts
+        if of.book.best(order.side.opposite) is None:
             return parts
         reach = self._reach(order, parts)
         expires_maker = mode is not SelfTradePrevention.EXPIRE_TAKER

@@ -9,7 +9,6 @@ Source: binance-usdm reference §3.2, §3.5, §5.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,7 +25,6 @@ SYSTEM_NAMES: Final = frozenset({"timestamp", "recvwindow", "signature"})
 
 _FIELDS_MAX: Final = 1_000
 _STATUS_UNLISTED: Final = 400
-_ENCODED: Final = re.compile(r"[%+]")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +100,8 @@ def read_parameters(request: HttpRequest) -> dict[str, str]:
     Raises:
         VenueRefusal: -1101 for a name twice in one place, -1100 for bytes that are no text.
     """
+    if not request.raw_body:
+        return _pairs(request.raw_query)
     values = _pairs(_body_text(request))
     values.update(_pairs(request.raw_query))
     return values
@@ -161,10 +161,10 @@ def _body_text(request: HttpRequest) -> str:
 def _pairs(raw: str) -> dict[str, str]:
     if not raw:
         return {}
-    if raw.isascii() and not _ENCODED.search(raw):
-        plain = [part.partition("=") for part in raw.split("&", _FIELDS_MAX) if part]
-        values = {name.lower(): value for name, _, value in plain}
-        if len(values) == len(plain) < _FIELDS_MAX:
+    if "%" not in raw and "+" not in raw and raw.isascii():
+        parts = [part for part in raw.split("&", _FIELDS_MAX) if part]
+        values = {name.lower(): value for name, _, value in [part.partition("=") for part in parts]}
+        if len(values) == len(parts) < _FIELDS_MAX:
             return values
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=_FIELDS_MAX)

@@ -135,9 +135,13 @@ class AlgoRecord:
         return is_stop is (self.side is Side.BUY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TradeRecord:
-    """One fill of the account; `commission` positive = paid, `realized` positive = profit."""
+    """One fill of the account; `commission` positive = paid, `realized` positive = profit.
+
+    Written once and never changed; like `IncomeRecord` not frozen, because freezing triples the
+    cost of making one.
+    """
 
     trade_id: int
     order_id: int
@@ -152,7 +156,7 @@ class TradeRecord:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class IncomeRecord:
     """One movement of the wallet; `amount` is USDT with eight places, negative = paid."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections import deque
@@ -35,6 +36,8 @@ _MARKET_QUEUE_MAX: Final = 2_000
 _QUEUE_MAX: Final = 200_000
 _BODY_MAX_BYTES: Final = 1 << 20
 _BACKLOG: Final = 1_024
+_GC_THRESHOLDS: Final = (20_000, 50, 50)
+"""Records form no cycles; the collector need not look after every few orders."""
 
 
 class PaperServer:
@@ -271,6 +274,10 @@ async def serve_until_stopped(
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, _request_stop, exchange)
+        # What is here now stays; looking through it again and again would only cost time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         on_ready()
         await server.run()
     finally:

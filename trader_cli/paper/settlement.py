@@ -104,6 +104,24 @@ class Settlement:
         if order.exposure:
             self.expose(of, order)
         account.refresh(of)
+        if core.heard:
+            self._tell_fill(of, order, position, trade, opening)
+        if done:
+            self._finish_algo(order, now_ms)
+        if effect.closed and of.reducing:
+            self._prune_reducing(of, order.position_side, now_ms)
+        if self.on_flat is not None and position.amount == 0:
+            self.on_flat(of, order.position_side, now_ms)
+
+    def _tell_fill(
+        self,
+        of: SymbolAccount,
+        order: OrderRecord,
+        position: ledger.PositionRecord,
+        trade: TradeRecord,
+        opening: events.UserEvent | None,
+    ) -> None:
+        core, now_ms = self._core, trade.time_ms
         if not order.forced:
             core.tell(events.trade_lite, order, trade)
         if opening is not None:
@@ -111,12 +129,6 @@ class Settlement:
         core.emit_account("ORDER", now_ms, (of, position))
         execution = ExecutionType.CALCULATED if order.forced else ExecutionType.TRADE
         core.tell(events.order_update, order, execution, now_ms, trade=trade)
-        if done:
-            self._finish_algo(order, now_ms)
-        if effect.closed and of.reducing:
-            self._prune_reducing(of, order.position_side, now_ms)
-        if self.on_flat is not None and position.amount == 0:
-            self.on_flat(of, order.position_side, now_ms)
 
     def force_close(
         self,
@@ -168,7 +180,9 @@ class Settlement:
         """Book a fill's profit and fee; in isolated margin also move the position's share."""
         core, account = self._core, self._core.account
         position.updated_ms = trade.time_ms
-        if effect.opened:
+        if effect.opened == trade.quantity:
+            position.fees += trade.commission
+        elif effect.opened:
             position.fees += trade.commission * effect.opened / trade.quantity
         for kind, amount in (
             ("REALIZED_PNL", effect.realized),
