@@ -10,9 +10,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
 collect_ignore = ["conformance"]
 """Suites for other clients, whose packages collide with ours: `.ci/run` starts them apart."""
+
+# A busy machine must not fail a property: nothing here is judged by the clock.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")

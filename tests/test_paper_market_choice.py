@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.market_csv import MINUTE_MS, START_MS, klines, wave, write
@@ -303,6 +303,7 @@ class TestCharacter:
         assert 0.6 < len(within) / len(found) < 0.76
         assert {share > 0 for _, share in found} == {True, False}
 
+    @settings(max_examples=25)
     @given(cuts=st.lists(st.integers(0, 7_200_000), max_size=6), seed=st.integers(0, 2**32))
     def test_jumps_do_not_depend_on_how_often_it_is_asked(self, cuts: list[int], seed: int) -> None:
         settings = {"jumps_per_day": "400", "jump_pct": "2"}
