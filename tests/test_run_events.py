@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from tests.support.paper import START_MS, ManualClock
 from trader_cli.cli.invocation import Invocation, SharedOptions
 from trader_cli.cli.run_events import printer, sentence
+from trader_cli.cli.run_output import Outlet
 
 SECTION = {
     "file": "ai_wolf_bridge.json",
@@ -183,6 +187,60 @@ def test_people_get_time_name_and_sentence_uncut_and_without_markup(
     [line] = capsys.readouterr().out.splitlines()
     assert line[2] == line[5] == ":"
     assert f"warning    advisor: {message}".rstrip() in line
+
+
+def test_reader_that_stands_still_does_not_hold_up_who_reports() -> None:
+    reads, printed = threading.Event(), list[str]()
+
+    def print_event(event: str, fields: Mapping[str, object], at_ms: int) -> None:
+        assert reads.wait(10)
+        printed.append(f"{event} {fields['n']} {at_ms}")
+
+    clock = ManualClock()
+    outlet = Outlet(print_event, now_ms=clock.now_ms, on_closed=lambda: None)
+    with outlet:
+        for number in range(3):
+            outlet.report("fill", {"n": number})
+        assert printed == []
+        reads.set()
+
+    assert printed == [f"fill {number} {START_MS}" for number in range(3)]
+    assert not outlet.is_stuck
+
+
+def test_events_beyond_what_can_wait_are_counted_and_told() -> None:
+    reads, printed = threading.Event(), list[Mapping[str, object]]()
+
+    def print_event(event: str, fields: Mapping[str, object], at_ms: int) -> None:
+        assert reads.wait(10)
+        printed.append(fields)
+
+    outlet = Outlet(print_event, now_ms=lambda: 0, on_closed=lambda: None)
+    for number in range(10_002):
+        outlet.report("fill", {"n": number})
+    reads.set()
+    with outlet:
+        while len(printed) < 10_000:
+            time.sleep(0.001)
+        outlet.report("fill", {"n": "last"})
+
+    assert printed[-2:] == [
+        {"kind": "output", "message": "2 events were not printed"},
+        {"n": "last"},
+    ]
+
+
+def test_reader_that_went_away_is_told_once_and_nothing_breaks() -> None:
+    told = list[str]()
+
+    def print_event(event: str, fields: Mapping[str, object], at_ms: int) -> None:
+        raise BrokenPipeError
+
+    with Outlet(print_event, now_ms=lambda: 0, on_closed=lambda: told.append("gone")) as outlet:
+        outlet.report("fill", {})
+        outlet.report("fill", {})
+
+    assert told == ["gone"]
 
 
 def invocation(cwd: Path, *, json: bool) -> Invocation:

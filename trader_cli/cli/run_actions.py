@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,8 @@ def run_engine(invocation: Invocation, wish: RunWish) -> int:
 
 async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) -> None:
     from trader_cli.cli.foreign_actions import meet_at_start
-    from trader_cli.cli.run_events import printer
+    from trader_cli.cli.run_events import event_printer
+    from trader_cli.cli.run_output import Outlet
     from trader_cli.engine.live_trading_engine import LiveTradingEngine
     from trader_cli.exchange.streams import MarketStream, UserStream
     from trader_cli.journal.journal import Journal
@@ -74,8 +75,13 @@ async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) 
     journal = desk.journal
     if not isinstance(journal, Journal):
         raise journal.reason
-    stop = asyncio.Event()
-    with _lease(desk.settings), _stopping(desk.invocation, stop):
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    outlet = Outlet(
+        event_printer(desk.invocation),
+        now_ms=desk.clock.now_ms,
+        on_closed=lambda: _end_unread(desk.invocation, loop, stop),
+    )
+    with outlet, _lease(desk.settings), _stopping(desk.invocation, stop):
         options = await _options(desk, wish, programs)
         await meet_at_start(desk, options.bridge.symbols)
         rest_url, stream_url = _urls(desk)
@@ -88,9 +94,22 @@ async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) 
             risk=desk.risk,
             clock=desk.clock,
             options=replace(options, advisor_environment=_advisor_environment(desk, rest_url)),
-            report=printer(desk.invocation, desk.clock),
+            report=outlet.report,
         )
         await engine.run(stop, for_s=wish.for_s, once=wish.once)
+    if outlet.is_stuck:
+        desk.invocation.say("the reader of the output stands still: its rest is not printed")
+        journal.close()
+        os._exit(0)  # an interpreter that ends would wait for the blocked writer
+
+
+def _end_unread(
+    invocation: Invocation, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
+) -> None:
+    """End in good order, as when the terminal goes away."""
+    invocation.say("nobody reads the output any more: ending; protective stops stay")
+    with suppress(RuntimeError):  # the loop is over already
+        loop.call_soon_threadsafe(stop.set)
 
 
 async def _options(

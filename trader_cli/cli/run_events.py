@@ -34,11 +34,17 @@ _STYLES: Final = {
 
 
 def printer(invocation: Invocation, clock: Clock) -> Callable[[str, Fields], None]:
-    """Return what prints an event the way the invocation asks for."""
+    """Return what prints an event of this moment the way the invocation asks for."""
+    print_event = event_printer(invocation)
+    return lambda event, fields: print_event(event, fields, clock.now_ms())
+
+
+def event_printer(invocation: Invocation) -> Callable[[str, Fields, int], None]:
+    """Return what prints an event of a given time the way the invocation asks for."""
     if invocation.shared.json:
-        return lambda event, fields: _print_json(invocation, clock, event, fields)
+        return lambda event, fields, at_ms: _print_json(invocation, event, fields, at_ms)
     console = Console(soft_wrap=True, highlight=False)
-    return lambda event, fields: _print_line(console, clock, event, fields)
+    return lambda event, fields, at_ms: _print_line(console, event, fields, at_ms)
 
 
 def sentence(event: str, fields: Fields) -> str:
@@ -47,20 +53,20 @@ def sentence(event: str, fields: Fields) -> str:
     return describe(fields)
 
 
-def _print_json(invocation: Invocation, clock: Clock, event: str, fields: Fields) -> None:
+def _print_json(invocation: Invocation, event: str, fields: Fields, at_ms: int) -> None:
     row = {
         "schema": 1,
         "env": invocation.env,
         "event": event,
-        "time_ms": clock.now_ms(),
+        "time_ms": at_ms,
         **fields,
     }
     sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
-def _print_line(console: Console, clock: Clock, event: str, fields: Fields) -> None:
-    moment = datetime.fromtimestamp(clock.now_ms() / 1000, tz=UTC).astimezone()
+def _print_line(console: Console, event: str, fields: Fields, at_ms: int) -> None:
+    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone()
     line = Text(f"{moment:%H:%M:%S} ")
     line.append(f"{event:<10}", style=_STYLES.get(event, "dim"))
     line.append(f" {sentence(event, fields)}")
