@@ -10,10 +10,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
 from trader_cli.errors import TraderError
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 SCHEMA: Final = 1
 _PIPE_WIDTH: Final = 250
@@ -105,9 +108,7 @@ def _print_error(error: TraderError) -> None:
 
 
 def _print_tables(tables: list[Table]) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
@@ -116,14 +117,41 @@ def _print_tables(tables: list[Table]) -> None:
         if not table.rows:
             console.print(Text(table.title))
             continue
-        shown = RichTable(
-            title=Text(table.title),
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            show_header=any(table.columns),
-        )
-        for name in table.columns:
-            shown.add_column(Text(name), overflow="fold")
-        for row in table.rows:
-            shown.add_row(*(Text(value) for value in row))
-        console.print(shown)
+        shown = _rich_table(table)
+        unbound = console.options.update(width=_PIPE_WIDTH)
+        if (
+            len(table.columns) > 2
+            and console.measure(shown, options=unbound).maximum > console.width
+        ):
+            for record in _records(table):
+                console.print(_rich_table(record))
+        else:
+            console.print(shown)
+
+
+def _rich_table(table: Table) -> RichTable:
+    """Return the table as Rich draws it; what is long folds only in tables of names and values."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(
+        title=Text(table.title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_header=any(table.columns),
+    )
+    is_wide = len(table.columns) > 2
+    for name in table.columns:
+        shown.add_column(Text(name), overflow="fold", no_wrap=is_wide)
+    for row in table.rows:
+        shown.add_row(*(Text(value) for value in row))
+    return shown
+
+
+def _records(table: Table) -> list[Table]:
+    """Return one table of names and values for each row: a number broken in two misleads."""
+    return [
+        Table(title=table.title, columns=("", ""), rows=tuple(zip(table.columns, row, strict=True)))
+        for row in table.rows
+    ]
