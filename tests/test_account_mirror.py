@@ -222,6 +222,10 @@ def test_event_newer_than_the_reading_keeps_its_word() -> None:
     assert [row.quantity for row in mirror.positions()] == [Decimal("0.01")]
 
     read(mirror, asked=NOW_MS + 2_000)
+    assert len(mirror.positions()) == 1, "one reading that misses it proves nothing"
+    read(mirror, asked=NOW_MS + 6_999)
+    assert len(mirror.positions()) == 1
+    read(mirror, asked=NOW_MS + 7_000)
     assert mirror.positions() == []
 
 

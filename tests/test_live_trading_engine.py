@@ -782,6 +782,56 @@ async def test_trading_rules_are_read_again_every_hour(world: Rig) -> None:
     assert session.sent.count(rules) == before + 1
 
 
+class ForgetfulSession(MemorySession):
+    """Shows no position for a while, as an exchange's reading endpoints may that lag behind."""
+
+    forgets = False
+
+    @asynccontextmanager
+    async def _answered(self, request: HttpRequest) -> AsyncIterator[MemoryResponse]:
+        async with super()._answered(request) as answer:
+            if self.forgets and request.path.endswith("/positionRisk"):
+                answer = replace(answer, body=b"[]")
+            yield answer
+
+
+@pytest.mark.parametrize("seconds", [1.5, 4.0])
+async def test_reading_that_misses_the_position_for_seconds_changes_nothing(
+    world: Rig, seconds: float
+) -> None:
+    session = ForgetfulSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    await world.pass_time(6)
+    before = world.algos()
+
+    session.forgets = True
+    await world.pass_time(seconds)
+    session.forgets = False
+    await world.pass_time(8)
+
+    assert world.algos() == before
+    assert world.reports("closed") == []
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=8)
+    assert world.quantity() == 0
+
+
+async def test_position_that_is_missed_for_long_keeps_its_exits(world: Rig) -> None:
+    session = ForgetfulSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    await world.pass_time(6)
+    session.forgets = True
+    await world.pass_time(20)
+
+    assert len(world.stops()) == 1
+    assert world.reports("closed") == []
+    assert "still_open" in [row["kind"] for row in world.reports("warning")]
+
+
 WEIGHTS = {
     "/fapi/v1/openOrders": 1,
     "/fapi/v1/openAlgoOrders": 1,

@@ -29,6 +29,9 @@ _ENDED_KEPT: Final = 4_096
 _OVERLAP_MS: Final = 2_000
 """How long before a reading an event may lie and still know better: both clocks err a little."""
 
+_MISSING_MS: Final = 5_000
+"""How long readings must miss a position that no event ended: one empty answer has been wrong."""
+
 _TRANSFERS: Final = frozenset(
     {
         "DEPOSIT",
@@ -53,6 +56,7 @@ class AccountMirror:
         self._orders: dict[tuple[str, int], Order] = {}
         self._algos: dict[int, AlgoOrder] = {}
         self._positions: dict[PositionKey, Position] = {}
+        self._missing_since: dict[PositionKey, int] = {}
         self._leverages: dict[str, int] = {}
         self._ended: OrderedDict[object, None] = OrderedDict()
         self._wallet: Decimal | None = None
@@ -96,7 +100,8 @@ class AccountMirror:
     ) -> None:
         """Replace the positions by a complete reading that was asked for at `asked_ms`.
 
-        `asked_ms` is exchange time; an event about as young as that keeps its word.
+        `asked_ms` is exchange time; an event about as young as that keeps its word. A position that
+        is missing without any event is kept until readings have missed it for five seconds.
         """
         before = self._positions
         rows = {(row.symbol, row.position_side): row for row in positions}
@@ -109,8 +114,15 @@ class AccountMirror:
                 and (read is None or known.updated_ms > read.updated_ms)
             ):
                 merged[key] = known
+            elif read is not None and not read.is_flat:
+                merged[key] = read
+            elif known is not None and not known.is_flat and not self._is_gone(key, asked_ms):
+                merged[key] = known
             elif read is not None:
                 merged[key] = read
+        held = {key for key, row in rows.items() if not row.is_flat}
+        for key in self._missing_since.keys() & held:
+            del self._missing_since[key]
         self._positions = merged
         for config in configs:
             self._leverages[config.symbol] = config.leverage
@@ -207,6 +219,14 @@ class AccountMirror:
     def _end(self, key: object) -> None:
         _remember(self._ended, key)
 
+    def _is_gone(self, key: PositionKey, asked_ms: int) -> bool:
+        """Return True if readings have missed the position for long enough."""
+        since = self._missing_since.setdefault(key, asked_ms)
+        if asked_ms - since < _MISSING_MS:
+            return False
+        del self._missing_since[key]
+        return True
+
     def _take_position(self, row: PositionChanged, venue_ms: int) -> None:
         key = (row.symbol, row.position_side)
         known = self._positions.get(key)
@@ -214,6 +234,7 @@ class AccountMirror:
             return
         if known is None:
             known = _blank(row, self._leverages.get(row.symbol))
+        self._missing_since.pop(key, None)
         self._positions[key] = replace(
             known,
             quantity=row.quantity,

@@ -61,8 +61,15 @@ class Settling:
         Args:
             began_ms: exchange time before the trade's first order.
         """
+        fills = await self._fills(action, began_ms)
+        if self._is_still_open(action, fills):
+            # A position that was reported gone and is not: without its exits it would be naked.
+            message = "reported gone, but its fills say that it is held: its exits stay"
+            fields = {"symbol": action.symbol, "kind": "still_open", "message": message}
+            self._hands.report("warning", fields)
+            return
         await self._clean_up(action.symbol)
-        sums, funding = await self._sums(action, began_ms)
+        sums, funding = _add_up(fills, action.direction), await self._funding(action, began_ms)
         hands = self._hands
         net = sums.realized - sums.fees + funding
         margin = sums.entry_notional / leverage if leverage else ZERO
@@ -113,8 +120,14 @@ class Settling:
             else:
                 return
 
-    async def _sums(self, action: SettleTrade, began_ms: int) -> tuple[_Sums, Decimal]:
-        """Read the trade's fills until they add up to flat, and the funding in between."""
+    def _is_still_open(self, action: SettleTrade, fills: Sequence[Fill]) -> bool:
+        """Return True if the executions since our own entry prove that something is held."""
+        entries = self._entry_orders(action.decision_id)
+        is_whole = any(str(row.order_id) in entries for row in fills)
+        return is_whole and sum(row.quantity * row.side.sign for row in fills) != 0
+
+    async def _fills(self, action: SettleTrade, began_ms: int) -> list[Fill]:
+        """Read the trade's fills until they add up to flat."""
         client = self._hands.client
         side = self._hands.position_side(action.direction)
         fills: list[Fill] = []
@@ -127,14 +140,17 @@ class Settling:
                     break
             # The ledger may trail the position by a moment.
             await self._hands.clock.sleep(_PAUSE_S * (attempt + 1))
-        funding = ZERO
+        return fills
+
+    async def _funding(self, action: SettleTrade, began_ms: int) -> Decimal:
+        client, funding = self._hands.client, ZERO
         if client.venue_now_ms() // _HOUR_MS != began_ms // _HOUR_MS:
             with contextlib.suppress(VenueError):
                 income = await client.get_income(
                     start_ms=began_ms, income_type=IncomeType.FUNDING_FEE
                 )
                 funding = sum((row.amount for row in income if row.symbol == action.symbol), ZERO)
-        return _add_up(fills, action.direction), funding
+        return funding
 
     def _entry_orders(self, decision_id: str) -> set[str]:
         """Return the exchange's ids of the orders that opened the trade, as far as known."""
