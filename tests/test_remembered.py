@@ -189,6 +189,17 @@ def test_breaker_closes_with_the_day(past: Past) -> None:
     assert past.recall().state.breaker_until_ms is None
 
 
+def test_loss_on_the_next_day_opens_the_breaker_again(past: Past) -> None:
+    for _ in range(3):
+        past.traded("-1")
+    past.clock.advance(DAY_MS)
+    assert past.recall().state.breaker_until_ms is None
+    past.traded("-1")
+
+    until = (past.clock.now_ms() // DAY_MS + 1) * DAY_MS
+    assert past.recall().state.breaker_until_ms == until
+
+
 def test_resume_closes_the_breaker_and_losses_count_anew(past: Past) -> None:
     for _ in range(3):
         past.traded("-1")

@@ -173,7 +173,7 @@ def _breaker(
     trades: Iterable[JournalRow], resumed: JournalRow | None, rules: BridgeRules, now_ms: int
 ) -> tuple[int, int | None]:
     """Return losses in a row, and until when they refuse entries."""
-    losses, tripped_ms = 0, 0
+    losses, until_ms = 0, 0
     for row in trades:
         if resumed is not None and row.seq < resumed.seq:
             continue
@@ -182,9 +182,10 @@ def _breaker(
             losses = 0
         elif pnl < 0:
             losses += 1
-            if losses == rules.breaker_losses:
-                tripped_ms = int(row.data["exited_ms"])
-    until_ms = (tripped_ms // _DAY_MS + 1) * _DAY_MS if tripped_ms else 0
+            exited_ms = int(row.data["exited_ms"])
+            # Each loss beyond the limit on a later day opens it anew, as `decide` does.
+            if losses >= rules.breaker_losses and exited_ms >= until_ms:
+                until_ms = (exited_ms // _DAY_MS + 1) * _DAY_MS
     return losses, until_ms if until_ms > now_ms else None
 
 
