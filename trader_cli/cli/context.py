@@ -42,6 +42,7 @@ _LEAVES_LITTLE: Final = frozenset(
     }
 )
 
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """A connection to the exchange of one environment."""
