@@ -10,9 +10,11 @@ import pytest
 
 from tests.support.paper import ManualClock
 from trader_cli.bridge.feedback import TradeResult
+from trader_cli.domain.client_id import Leg, client_order_id
+from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.signal import Command, Signal
-from trader_cli.domain.terms import Direction
+from trader_cli.domain.terms import Direction, Side
 from trader_cli.engine.remembered import (
     DECISION,
     REFUSAL,
@@ -76,6 +78,19 @@ class Past:
         decision_id = signal(stamp, advisor=advisor).decision_id
         self.journal.record(TRADE, trade_row(S, advisor, decision_id, result, reason))
 
+    def sent(self, made: Signal) -> None:
+        name = client_order_id(made.decision_id, Leg.ENTRY, 0)
+        request = LimitRequest(
+            symbol=S,
+            side=Side.BUY,
+            quantity=Decimal("0.01"),
+            price=Decimal(95_000),
+            client_order_id=name,
+        )
+        self.journal.record_intent(
+            source=made.decision_id, leg=Leg.ENTRY, attempt=0, request=request, details={}
+        )
+
     def resumed(self) -> None:
         self.journal.record(RESUME, {"reason": "a person said so"})
 
@@ -102,11 +117,19 @@ def test_empty_journal_remembers_nothing(past: Past) -> None:
 def test_acted_and_refused_decisions_are_used_for_two_days(past: Past) -> None:
     acted, refused = signal("t1"), signal("t2")
     past.decided(acted)
+    past.sent(acted)
     past.refused(refused)
 
     past.clock.advance(2 * DAY_MS)
     assert set(past.recall().state.used) == {acted.decision_id, refused.decision_id}
     past.clock.advance(1)
+    assert past.recall().state.used == {}
+
+
+def test_a_decision_that_was_only_planned_is_not_used_up(past: Past) -> None:
+    """The run died between planning the entry and meaning its first order: nothing had left."""
+    past.decided(signal("t1"))
+
     assert past.recall().state.used == {}
 
 

@@ -92,11 +92,7 @@ def remember(journal: Journal, *, now_ms: int, rules: BridgeRules) -> Remembered
     acted = [*decisions, *refusals]
     return Remembered(
         state=EngineState(
-            used={
-                str(row.data["decision_id"]): row.local_ms
-                for row in acted
-                if now_ms - row.local_ms <= _USED_KEPT_MS
-            },
+            used=_used(journal, decisions, refusals, now_ms),
             exit_ms={str(row.data["symbol"]): int(row.data["exited_ms"]) for row in trades},
             flip_ms={
                 str(row.data["symbol"]): int(row.data["exited_ms"])
@@ -167,6 +163,25 @@ def trade_row(
         "exited_ms": result.exited_ms,
         "reason": reason,
     }
+
+
+def _used(
+    journal: Journal,
+    decisions: Iterable[JournalRow],
+    refusals: Iterable[JournalRow],
+    now_ms: int,
+) -> dict[str, int]:
+    """Return the decisions that are used up: refused, or with an order that was meant to leave.
+
+    One that was only planned when its run died has sent nothing: it is neither repeated by being
+    acted on now, nor forgotten.
+    """
+    used = {str(row.data["decision_id"]): row.local_ms for row in refusals}
+    for row in decisions:
+        name = str(row.data["decision_id"])
+        if now_ms - row.local_ms <= _USED_KEPT_MS and journal.intents_of(name):
+            used.setdefault(name, row.local_ms)
+    return {name: at_ms for name, at_ms in used.items() if now_ms - at_ms <= _USED_KEPT_MS}
 
 
 def _breaker(
