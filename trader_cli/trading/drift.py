@@ -8,14 +8,14 @@ Source: binance-usdm reference §11.4 (autoclose-, adl_autoclose, settlement_aut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum, unique
 from typing import Final
 
 from trader_cli.domain.account import Fill, Position
-from trader_cli.domain.client_id import Leg, is_own
+from trader_cli.domain.client_id import Leg, belong_together, is_own
 from trader_cli.domain.numbers import ZERO, to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import PositionSide
@@ -242,7 +242,7 @@ def _of_orders(
         for row in actual.values()
         if not any(covers(row, algo) for algo in algos)
     ]
-    orphans = [_orphan(row) for row in resting if is_orphan(row, set(actual))]
+    orphans = [_orphan(row) for row in resting if is_orphan(row, set(actual), resting)]
     unknown = [
         Drift(
             kind="unknown_order",
@@ -255,10 +255,20 @@ def _of_orders(
     return [*naked, *orphans, *unknown]
 
 
-def is_orphan(order: Order | AlgoOrder, positions: set[Key]) -> bool:
-    """Return True for an exit of ours without a position; it would meet the next one."""
+def is_orphan(
+    order: Order | AlgoOrder, positions: set[Key], resting: Iterable[Order | AlgoOrder]
+) -> bool:
+    """Return True for an exit of ours without a position; it would meet the next one.
+
+    An exit whose own entry still rests waits for that, and is no orphan.
+    """
     mine = is_own(order.client_order_id) and only_reduces(order)
-    return mine and (order.symbol, order.position_side) not in positions
+    waits = any(
+        belong_together(order.client_order_id, row.client_order_id)
+        for row in resting
+        if not only_reduces(row)
+    )
+    return mine and not waits and (order.symbol, order.position_side) not in positions
 
 
 def _orphan(order: Order | AlgoOrder) -> Drift:
