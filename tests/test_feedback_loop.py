@@ -29,6 +29,10 @@ async def _no_top(_symbol: str) -> BookTop:
     raise NotSent("not asked for here")
 
 
+async def _no_clock() -> int:
+    raise NotSent("not asked for here")
+
+
 async def _no_mark(_symbol: str) -> MarkPrice:
     raise NotSent("not asked for here")
 
@@ -39,7 +43,13 @@ class Scene:
     def __init__(self, folder: Path, tallies: Mapping[str, Tally] | None = None) -> None:
         self.folder = folder
         self.clock = ManualClock()
-        self.board = MarketBoard(clock=self.clock, read_top=_no_top, read_mark=_no_mark)
+        self.board = MarketBoard(
+            clock=self.clock,
+            venue_now_ms=self.clock.now_ms,
+            measure_clock=_no_clock,
+            read_top=_no_top,
+            read_mark=_no_mark,
+        )
         self.holdings: dict[str, Holding] = {}
         self.warnings: list[str] = []
         self.loop = FeedbackLoop(

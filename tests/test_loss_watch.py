@@ -85,7 +85,13 @@ class Watch:
         self.mirror = AccountMirror()
         self.mirror.load_wallet(OPEN)
         self.told: list[LossLimitReached] = []
-        self.board = MarketBoard(clock=self.clock, read_top=_no_top, read_mark=_no_mark)
+        self.board = MarketBoard(
+            clock=self.clock,
+            venue_now_ms=self.clock.now_ms,
+            measure_clock=_no_clock,
+            read_top=_no_top,
+            read_mark=_no_mark,
+        )
         self.restart()
 
     def restart(self) -> None:
@@ -174,6 +180,10 @@ class Watch:
 
 
 async def _no_top(_symbol: str) -> BookTop:
+    raise NotSent("not asked for here")
+
+
+async def _no_clock() -> int:
     raise NotSent("not asked for here")
 
 

@@ -104,7 +104,11 @@ class LiveTradingEngine:
         self._state = self._remembered.state
         self._inbox: asyncio.Queue[Fact | News] = asyncio.Queue(_INBOX_MAX)
         self._board = MarketBoard(
-            clock=clock, read_top=client.get_book_top, read_mark=client.get_mark_price
+            clock=clock,
+            venue_now_ms=client.venue_now_ms,
+            measure_clock=client.sync_clock,
+            read_top=client.get_book_top,
+            read_mark=client.get_mark_price,
         )
         mirror = AccountMirror()
         self._losses = LossWatch(
