@@ -282,6 +282,19 @@ SHAPES: Final[dict[str, tuple[Mapping[str, str], str]]] = {
         {},
         "timezone serverTime rateLimits exchangeFilters symbols",
     ),
+    # Of markets that are not here: lists of nothing, for clients that ask when they start.
+    "GET /dapi/v1/exchangeInfo": (
+        {},
+        "timezone serverTime rateLimits exchangeFilters symbols",
+    ),
+    "GET /eapi/v1/exchangeInfo": (
+        {},
+        "timezone serverTime rateLimits optionContracts optionAssets optionSymbols",
+    ),
+    "GET /sapi/v1/capital/config/getall": ({}, NOTHING),
+    "GET /sapi/v1/margin/allPairs": ({}, NOTHING),
+    "GET /sapi/v1/margin/isolated/allPairs": ({}, NOTHING),
+    "GET /sapi/v1/spot/delist-schedule": ({}, NOTHING),
     "GET /sapi/v1/account/apiRestrictions": (
         {},
         "ipRestrict createTime enableReading enableWithdrawals enableInternalTransfer "

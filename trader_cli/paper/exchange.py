@@ -36,6 +36,7 @@ from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Route, RouteTable, table
 from trader_cli.paper.routes_account import ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, ORDER_ROUTES
 from trader_cli.paper.routes_control import CONTROL_ROUTES
+from trader_cli.paper.routes_elsewhere import ELSEWHERE_ROUTES
 from trader_cli.paper.routes_market import MARKET_ROUTES
 from trader_cli.paper.routes_reference import REFERENCE_ROUTES
 from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS, Subscriptions
@@ -44,7 +45,13 @@ from trader_cli.paper.venue import Venue
 from trader_cli.paper.ws_api import WsApi
 
 ROUTES: Final[RouteTable] = table(
-    MARKET_ROUTES, REFERENCE_ROUTES, ORDER_ROUTES, ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, CONTROL_ROUTES
+    MARKET_ROUTES,
+    REFERENCE_ROUTES,
+    ELSEWHERE_ROUTES,
+    ORDER_ROUTES,
+    ACCOUNT_ROUTES,
+    LISTEN_KEY_ROUTES,
+    CONTROL_ROUTES,
 )
 _OK: Final = 200
 _ORDERS: Final = frozenset(route.path for route in ORDER_ROUTES)

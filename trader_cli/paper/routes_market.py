@@ -254,17 +254,6 @@ def _funding_info(exchange: Exchange, _params: Params, now_ms: int) -> object:
     ]
 
 
-def _spot_info(_exchange: Exchange, _params: Params, now_ms: int) -> object:
-    """There is no spot market here, but clients ask at start-up."""
-    return {
-        "timezone": "UTC",
-        "serverTime": now_ms,
-        "rateLimits": [],
-        "exchangeFilters": [],
-        "symbols": [],
-    }
-
-
 def _one_or_all(row: _SymbolRow) -> Handler:
     """Answer with a symbol's row, or with all rows where none is named."""
 
@@ -340,5 +329,4 @@ MARKET_ROUTES: Final = (
     _open("/fapi/v1/fundingInfo", _funding_info),
     _open("/api/v3/ping", _ping),
     _open("/api/v3/time", _time),
-    _open("/api/v3/exchangeInfo", _spot_info),
 )
