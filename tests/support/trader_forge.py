@@ -2,7 +2,8 @@
 
 Most of a short command's time is the import of its libraries; hundreds of commands would spend
 minutes on it. Each command is still a process of its own, with its own environment, folder and
-exit code. Run as a program it is the forge; imported, it is the handle on one.
+exit code. As many commands run at a time as the forge has lanes; each lane is a copy of the
+preloaded process. Run as a program it is the forge; imported, it is the handle on one.
 """
 
 from __future__ import annotations
@@ -10,33 +11,45 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 _TIMEOUT_S = 60
+_LANES = 8
 
 
 class Forge:
-    """Runs commands in forked children of one preloaded process."""
+    """Runs commands in forked children of one preloaded process; threads may share it."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="trader-forge-")
+        ours, theirs = zip(*(socket.socketpair() for _ in range(_LANES)), strict=True)
+        numbers = [end.fileno() for end in theirs]
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            [sys.executable, str(Path(__file__)), *map(str, numbers)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=numbers,
         )
+        for end in theirs:
+            end.close()
+        self._lanes = ours
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for lane in range(_LANES):
+            self._free.put(lane)
 
     def run(
         self, words: Sequence[str], *, cwd: Path, environ: Mapping[str, str]
     ) -> tuple[int, str, str]:
         """Run one command and return its exit code, stdout and stderr."""
-        out, err = Path(self._folder.name, "out"), Path(self._folder.name, "err")
+        lane = self._free.get()
+        out, err = (Path(self._folder.name, f"{name}-{lane}") for name in ("out", "err"))
         order = {
             "words": list(words),
             "cwd": str(cwd),
@@ -44,21 +57,20 @@ class Forge:
             "out": str(out),
             "err": str(err),
         }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        with self._lanes[lane].makefile("rw") as line:
+            line.write(json.dumps(order) + "\n")
+            line.flush()
+            answer = line.readline()
         assert answer, "the forge died"
-        return int(answer), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+        outcome = int(answer), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+        self._free.put(lane)
+        return outcome
 
     def close(self) -> None:
         """End the forge."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
+        for lane in self._lanes:
+            lane.close()
         self._process.wait()
-        self._process.stdout.close()
         self._folder.cleanup()
 
 
@@ -79,15 +91,28 @@ def _preload() -> None:
     importlib.import_module("rich.table")
 
 
-def _serve() -> None:
+def _serve(numbers: Sequence[int]) -> None:
+    """Preload, then become one process for each lane; return when every handle is closed."""
     _preload()
-    for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _become(order)
-        sys.stdout.write(f"{_wait(child)}\n")
-        sys.stdout.flush()
+    lanes = [os.fork() or _serve_lane(numbers, number) for number in numbers]
+    for number in numbers:
+        os.close(number)
+    for lane in lanes:
+        os.waitpid(lane, 0)
+
+
+def _serve_lane(numbers: Sequence[int], number: int) -> NoReturn:
+    for other in numbers:
+        if other != number:
+            os.close(other)
+    with socket.socket(fileno=number) as lane, lane.makefile("rw") as orders:
+        for line in orders:
+            child = os.fork()
+            if child == 0:
+                _become(json.loads(line))
+            orders.write(f"{_wait(child)}\n")
+            orders.flush()
+    os._exit(0)
 
 
 def _wait(child: int) -> int:
@@ -100,8 +125,8 @@ def _wait(child: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _become(order: dict[str, object]) -> None:
-    """Turn the forked child into the command; never returns."""
+def _become(order: dict[str, object]) -> NoReturn:
+    """Turn the forked child into the command."""
     from trader_cli.__main__ import main
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -130,4 +155,4 @@ def _become(order: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve([int(word) for word in sys.argv[1:]])
