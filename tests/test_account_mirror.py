@@ -285,7 +285,7 @@ def test_leverage_comes_from_readings_events_and_answers() -> None:
 
 def test_fills_are_booked_once_net_of_commission() -> None:
     mirror = AccountMirror()
-    mirror.load_wallet(Decimal(10_000))
+    mirror.load_wallet(Decimal(10_000), asked_ms=NOW_MS - 9_000, answered_ms=NOW_MS - 9_000)
     event = order_event(OrderStatus.PARTIALLY_FILLED, NOW_MS, fill=fill(1, pnl="3", fee="0.2"))
     mirror.apply(event)
     mirror.apply(event)
@@ -293,9 +293,18 @@ def test_fills_are_booked_once_net_of_commission() -> None:
     assert mirror.derived_wallet() == Decimal("10002.8")
 
 
+def test_commission_in_another_asset_does_not_leave_the_usdt_wallet() -> None:
+    mirror = AccountMirror()
+    mirror.load_wallet(Decimal(10_000), asked_ms=NOW_MS - 9_000, answered_ms=NOW_MS - 9_000)
+    paid_in_bnb = replace(fill(1, pnl="3", fee="0.05"), commission_asset="BNB")
+    mirror.apply(order_event(OrderStatus.FILLED, NOW_MS, fill=paid_in_bnb))
+
+    assert mirror.derived_wallet() == 10_003
+
+
 def test_funding_is_booked_and_a_transfer_is_told_apart() -> None:
     mirror = AccountMirror()
-    mirror.load_wallet(Decimal(10_000))
+    mirror.load_wallet(Decimal(10_000), asked_ms=NOW_MS - 9_000, answered_ms=NOW_MS - 9_000)
     mirror.apply(account_event("0", NOW_MS, change="-1.5", reason="FUNDING_FEE"))
     assert mirror.take_transfers() == []
 
@@ -308,7 +317,7 @@ def test_funding_is_booked_and_a_transfer_is_told_apart() -> None:
 
 def test_funding_of_two_symbols_within_one_millisecond_is_booked_twice() -> None:
     mirror = AccountMirror()
-    mirror.load_wallet(Decimal(100))
+    mirror.load_wallet(Decimal(100), asked_ms=NOW_MS - 9_000, answered_ms=NOW_MS - 9_000)
     for change, wallet in (("-3", "97"), ("-4", "93"), ("-4", "93")):
         event = account_event("0", NOW_MS, change=change, reason="FUNDING_FEE")
         row = replace(event.balances[0], wallet_balance=Decimal(wallet))
@@ -355,7 +364,7 @@ def test_any_order_and_any_repetition_end_in_the_same_picture(
     events: list[OrderUpdated | AccountUpdated | AlgoUpdated],
 ) -> None:
     mirror = AccountMirror()
-    mirror.load_wallet(Decimal(100))
+    mirror.load_wallet(Decimal(100), asked_ms=NOW_MS - 9_000, answered_ms=NOW_MS - 9_000)
     for event in events:
         mirror.apply(event)
 

@@ -83,7 +83,7 @@ class Watch:
         self.account = Account(self.clock)
         self.journal = Journal.open(folder / "journal.db", self.clock)
         self.mirror = AccountMirror()
-        self.mirror.load_wallet(OPEN)
+        self.mirror.load_wallet(OPEN, asked_ms=START_MS - 9_000, answered_ms=START_MS - 9_000)
         self.told: list[LossLimitReached] = []
         self.board = MarketBoard(
             clock=self.clock,
@@ -117,6 +117,11 @@ class Watch:
         self.mark(mark)
         self.account.unrealized = row.unrealized_pnl
 
+    def read_wallet(self) -> None:
+        """Let the mirror begin anew from the account, as a reconcile does."""
+        now_ms = self.clock.now_ms()
+        self.mirror.load_wallet(self.account.wallet, asked_ms=now_ms, answered_ms=now_ms)
+
     def mark(self, price: str) -> None:
         value = Decimal(price)
         self.board.take(
@@ -136,7 +141,7 @@ class Watch:
         """Lose in a way that both sources know."""
         loss = Decimal(amount)
         self.account.wallet -= loss
-        self.mirror.load_wallet(self.account.wallet)
+        self.read_wallet()
         self.account.income.append(income(-loss, self.clock.now_ms(), len(self.account.income)))
         self.losses.ledger_is_due()
 
@@ -162,8 +167,25 @@ class Watch:
                 )
             )
         else:
-            self.mirror.load_wallet(self.account.wallet)  # as the reconcile after a gap does
+            self.read_wallet()  # as the reconcile after a gap does
         self.losses.ledger_is_due()
+
+    def tell_funding(self, amount: str) -> None:
+        """Let the stream tell of a booking of this moment."""
+        change = BalanceChanged(
+            asset="USDT",
+            wallet_balance=self.account.wallet,
+            cross_wallet_balance=self.account.wallet,
+            change=Decimal(amount),
+        )
+        self.mirror.apply(
+            AccountUpdated(
+                reason="FUNDING_FEE",
+                balances=(change,),
+                positions=(),
+                venue_ms=self.clock.now_ms(),
+            )
+        )
 
     def list_transfer(self, amount: str) -> None:
         """Let the ledger show a transfer of this moment."""
@@ -316,7 +338,7 @@ async def test_open_loss_counts_and_the_day_speaks_with_the_accounts_own_sum(
 
 async def test_emergency_is_measured_from_the_highest_equity_both_saw(watch: Watch) -> None:
     watch.account.wallet = Decimal(20_000)
-    watch.mirror.load_wallet(Decimal(20_000))
+    watch.read_wallet()
     await watch.read()
     assert watch.losses.high_water_mark == 20_000
 
@@ -494,6 +516,30 @@ async def test_lasting_disagreement_asks_for_the_whole_picture_now_and_then(watc
         wishes.append(watch.losses.wants_picture())
 
     assert [index for index, wish in enumerate(wishes) if wish] == [30, 60]
-    watch.mirror.load_wallet(watch.account.wallet)
+    watch.read_wallet()
     await watch.read()
     assert not watch.losses.wants_picture()
+
+
+async def test_booking_that_straddles_the_wallets_reading_is_settled_by_the_next_reading(
+    watch: Watch,
+) -> None:
+    await watch.read()
+    watch.read_wallet()
+    watch.account.wallet += 80  # booked just after, and the stream tells of it in the same moment
+    watch.tell_funding("80")
+    watch.clock.advance(1_500)
+    await watch.read()
+
+    assert watch.rules == []
+    assert not watch.mirror.wallet_is_doubtful
+
+
+async def test_booking_well_after_the_reading_needs_no_other_reading(watch: Watch) -> None:
+    """Our own sum stays our own: it is not taken from the account whenever something is booked."""
+    await watch.read()
+    watch.account.wallet += 80
+    watch.tell_funding("20")
+    await watch.read()
+
+    assert watch.rules == ["equity_disagreement"]

@@ -24,6 +24,8 @@ from trader_cli.domain.account_events import (
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import MarginType, PositionSide
+from trader_cli.engine.wallet_book import WalletBook
+from trader_cli.trading.pnl import MARGIN_ASSET
 
 _ENDED_KEPT: Final = 4_096
 _OVERLAP_MS: Final = 2_000
@@ -59,8 +61,7 @@ class AccountMirror:
         self._missing_since: dict[PositionKey, int] = {}
         self._leverages: dict[str, int] = {}
         self._ended: OrderedDict[object, None] = OrderedDict()
-        self._wallet: Decimal | None = None
-        self._booked = ZERO
+        self._wallet = WalletBook()
         self._transferred: list[Decimal] = []
         self._fills_seen: OrderedDict[object, None] = OrderedDict()
         self._accounts_seen: OrderedDict[object, None] = OrderedDict()
@@ -127,10 +128,9 @@ class AccountMirror:
         for config in configs:
             self._leverages[config.symbol] = config.leverage
 
-    def load_wallet(self, wallet: Decimal) -> None:
-        """Begin the derived equity anew from what the exchange says now."""
-        self._wallet = wallet
-        self._booked = ZERO
+    def load_wallet(self, wallet: Decimal, *, asked_ms: int, answered_ms: int) -> None:
+        """Begin the derived equity anew from a reading made between two exchange times."""
+        self._wallet.load(wallet, asked_ms=asked_ms, answered_ms=answered_ms)
 
     def take_algo(self, algo: AlgoOrder) -> None:
         """Take in a conditional order as an answer told it; events may still know better."""
@@ -182,7 +182,12 @@ class AccountMirror:
 
     def derived_wallet(self) -> Decimal | None:
         """Return the snapshot's wallet plus everything booked since, None before a snapshot."""
-        return None if self._wallet is None else self._wallet + self._booked
+        return self._wallet.balance
+
+    @property
+    def wallet_is_doubtful(self) -> bool:
+        """True if a booking lies so near the wallet's reading that another reading is wanted."""
+        return self._wallet.is_doubtful
 
     def take_transfers(self) -> list[Decimal]:
         """Return each amount that came in (positive) or went out since the last call."""
@@ -251,18 +256,22 @@ class AccountMirror:
         fill = event.fill
         if fill is None or not _remember(self._fills_seen, (fill.symbol, fill.trade_id)):
             return
-        self._booked += fill.realized_pnl - fill.commission
+        amount = fill.realized_pnl
+        if fill.commission_asset == MARGIN_ASSET:
+            # Paid in another asset it leaves this wallet, and the account's own sum, untouched.
+            amount -= fill.commission
+        self._wallet.book(amount, at_ms=fill.time_ms)
 
     def _book_change(self, event: AccountUpdated) -> None:
         """Book what is neither profit nor commission of a fill: funding and transfers."""
-        rows = [row for row in event.balances if row.asset == "USDT"]
+        rows = [row for row in event.balances if row.asset == MARGIN_ASSET]
         changes = sum((row.change for row in rows), ZERO)
         # Funding of several symbols is paid within one millisecond: the wallet tells them apart.
         wallets = tuple(row.wallet_balance for row in rows)
         key = event.venue_ms, event.reason, changes, wallets
         if changes == 0 or not _remember(self._accounts_seen, key):
             return
-        self._booked += changes
+        self._wallet.book(changes, at_ms=event.venue_ms)
         if event.reason in _TRANSFERS:
             self._transferred.append(changes)
 

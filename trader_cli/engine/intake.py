@@ -179,7 +179,11 @@ class Intake:
     def _take_recovered(self, recovered: Recovered) -> Sequence[Fact]:
         """Take in a reconcile: the picture, whose the positions are, and that it may go on."""
         self._load(recovered.reading)
-        self._hands.mirror.load_wallet(recovered.wallet)
+        self._hands.mirror.load_wallet(
+            recovered.wallet,
+            asked_ms=recovered.reading.asked_ms,
+            answered_ms=recovered.answered_ms,
+        )
         self._on_booked()  # the ledger tells what nobody heard
         for found in recovered.owned:
             if self._protecting.leverage_of(found.symbol) is None:

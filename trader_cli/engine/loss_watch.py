@@ -133,9 +133,12 @@ class LossWatch:
         # The ledger first: a transfer that it shows is part of the account's sum that follows.
         await self._read_ledger()
         await self._read_marks()
+        asked_ms = self._client.venue_now_ms()
         summary = await self._client.get_account_summary()
         now_ms = self._client.venue_now_ms()
         self.wallet = summary.wallet_balance
+        if self._mirror.wallet_is_doubtful:
+            self._mirror.load_wallet(self.wallet, asked_ms=asked_ms, answered_ms=now_ms)
         reading = EquityReading(
             at_ms=now_ms,
             account=summary.margin_balance,

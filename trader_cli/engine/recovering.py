@@ -62,6 +62,7 @@ class Recovered:
 
     Attributes:
         wallet: the account's wallet balance, USDT.
+        answered_ms: exchange time at which reading and wallet were there.
         resolved: how many intents were proven.
         unresolved: client ids whose outcome is still unknown; nothing opens on their symbols.
         cancelled: client ids of entries of an earlier run that were taken back.
@@ -72,6 +73,7 @@ class Recovered:
 
     reading: Reading
     wallet: Decimal
+    answered_ms: int
     resolved: int
     unresolved: tuple[str, ...]
     cancelled: tuple[str, ...]
@@ -122,12 +124,14 @@ async def recover(
     reading, summary = await asyncio.gather(
         read(hands.client, symbols), hands.client.get_account_summary()
     )
+    answered_ms = hands.client.venue_now_ms()
     owned, gone = await _owners(hands, reading, open_decisions)
     for ended in gone:
         await _remove_exits_of(hands, ended, reading.algos)
     return Recovered(
         reading=reading,
         wallet=summary.wallet_balance,
+        answered_ms=answered_ms,
         resolved=len(report.resolved),
         unresolved=tuple(row.client_order_id for row in report.unresolved),
         cancelled=cancelled,
