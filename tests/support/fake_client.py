@@ -120,6 +120,7 @@ class FakeVenue:
         sent: every request that arrived, in order.
         log: every call as (method, detail).
         naked: times at which, after a write, a position had no stop although it once had one.
+        empty_answers: how many of the next answers about positions show none, whatever is held.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -142,6 +143,7 @@ class FakeVenue:
         self.market_fill_max: Decimal | None = None
         self.quantity_max = Decimal(120)
         self.invisible_until_ms = 0
+        self.empty_answers = 0
         self.orders_allowed = 300
         self.before: Callable[[str], None] = lambda method: None
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
@@ -423,7 +425,7 @@ class FakeVenue:
         return await self._do("get_account_summary", "", lambda: summary)
 
     async def get_positions(self) -> list[Position]:
-        return await self._do("get_positions", "", self._positions)
+        return await self._do("get_positions", "", self._shown_positions)
 
     async def get_position_sizes(
         self, symbol: str | None = None
@@ -435,7 +437,7 @@ class FakeVenue:
         return await self._do(
             "get_position_risk",
             symbol,
-            lambda: [row for row in self._positions() if row.symbol == symbol],
+            lambda: [row for row in self._shown_positions() if row.symbol == symbol],
         )
 
     async def get_symbol_config(self, symbol: str | None = None) -> list[SymbolConfig]:
@@ -687,6 +689,12 @@ class FakeVenue:
             maker=False,
             time_ms=self.clock.now_ms(),
         )
+
+    def _shown_positions(self) -> list[Position]:
+        if self.empty_answers > 0:
+            self.empty_answers -= 1
+            return []
+        return self._positions()
 
     def _positions(self) -> list[Position]:
         return [

@@ -37,6 +37,7 @@ from trader_cli.errors import (
     UsageError,
 )
 from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, WouldTrigger
+from trader_cli.trading.flatness import held_everywhere, held_positions
 from trader_cli.trading.position_terms import Closed
 from trader_cli.trading.position_view import PositionView
 from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
@@ -54,10 +55,11 @@ async def close_positions(
     """Close one symbol, or every position; being flat already is success."""
     if symbol is not None:
         await known(desk, symbol)
+    clock = desk.orders.clock
     found = (
-        await desk.client.get_positions()
+        await held_everywhere(desk.client, clock)
         if symbol is None
-        else await desk.client.get_position_risk(symbol)
+        else await held_positions(desk.client, clock, symbol)
     )
     held = [
         row

@@ -16,6 +16,7 @@ from trader_cli.engine.facts import PositionSeen, ProtectionSeen, StopPassed
 from trader_cli.engine.hands import Hands, shown
 from trader_cli.errors import TraderError
 from trader_cli.trading.brackets import Protection, Resting, covers
+from trader_cli.trading.flatness import held_position
 from trader_cli.trading.position_terms import Opened
 from trader_cli.trading.protection_spec import ProtectionSpec
 
@@ -90,18 +91,15 @@ class Protecting:
         if wish is None:
             return
         hands = self._hands
+        direction = wish.signal.command.direction
+        assert direction is not None, "only directional decisions open positions"
+        side = hands.position_side(direction)
         try:
-            rows = await hands.client.get_position_risk(symbol)
+            position = await held_position(hands.client, hands.clock, symbol, side)
             instrument = await hands.orders.instrument(symbol)
         except TraderError as error:
             self._warn(symbol, error.message)
             return
-        direction = wish.signal.command.direction
-        assert direction is not None, "only directional decisions open positions"
-        side = hands.position_side(direction)
-        position = next(
-            (row for row in rows if row.position_side is side and not row.is_flat), None
-        )
         self._see_position(symbol, position)
         if position is None:
             return

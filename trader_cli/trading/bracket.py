@@ -28,6 +28,7 @@ from trader_cli.domain.protection import check_stop, isolated_margin, liquidatio
 from trader_cli.domain.terms import Direction, MarginType, Side
 from trader_cli.errors import OutcomeUnknown, RefusedByRisk, Rejected, UsageError
 from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, rest_at_once
+from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan
 
@@ -171,9 +172,9 @@ async def _take_back(
     gone = await orders.cancel_order(entry) if entry.status.is_open else entry
     done = "the entry was taken back"
     if gone.filled_quantity > 0:
-        for row in await orders.client.get_position_risk(entry.symbol):
-            if row.position_side is entry.position_side and not row.is_flat:
-                await orders.exit_at_market(row, source=source)
+        held = await held_position(orders.client, orders.clock, entry.symbol, entry.position_side)
+        if held is not None:
+            await orders.exit_at_market(held, source=source)
         done += f" and what had filled, {to_text(gone.filled_quantity)}, was closed at market"
     code = protection.problems[0].code if protection.problems else -2021
     return Rejected(f"the stop does not rest, so {done}: {why}", code=code)

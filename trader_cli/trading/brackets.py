@@ -22,6 +22,7 @@ from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, WorkingType
 from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.trading.flatness import held_position, held_positions
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
 
@@ -324,13 +325,18 @@ async def protect(
 
 
 async def clean_up_exits(
-    desk: OrderDesk, symbol: str, *, position_side: PositionSide | None = None
+    desk: OrderDesk,
+    symbol: str,
+    *,
+    position_side: PositionSide | None = None,
+    seen_flat: bool = False,
 ) -> tuple[Order | AlgoOrder, ...]:
     """Cancel our own exit orders of a symbol whose position is gone; return what was cancelled.
 
     Exits that belong to an entry that still rests stay with it. The orders are listed before the
     position is read: a position opened in between has its exits placed after the list, so they
-    are never touched.
+    are never touched. Nothing is taken away on one reading's word; with `seen_flat` the caller
+    has read that the position is gone, and one more reading is the second.
 
     Raises:
         VenueError: something could not be read, or an order may still rest.
@@ -338,19 +344,34 @@ async def clean_up_exits(
     orders, algos = await asyncio.gather(
         desk.client.get_open_orders(symbol), desk.client.get_open_algo_orders(symbol)
     )
-    rows = await desk.client.get_position_risk(symbol)
-    held = {row.position_side for row in rows if not row.is_flat}
     resting: list[Order | AlgoOrder] = [*orders, *algos]
     entries = [row for row in resting if is_own(row.client_order_id) and not only_reduces(row)]
 
-    def is_orphan(order: Order | AlgoOrder) -> bool:
+    def is_in_question(order: Order | AlgoOrder) -> bool:
         wanted = position_side is None or order.position_side is position_side
         mine = is_own(order.client_order_id) and only_reduces(order)
         waits = any(belong_together(order.client_order_id, row.client_order_id) for row in entries)
-        return wanted and mine and not waits and order.position_side not in held
+        return wanted and mine and not waits
 
-    gone = await _remove(desk, [row for row in algos if is_orphan(row)])
-    cancelled = await asyncio.gather(*(desk.cancel_order(row) for row in orders if is_orphan(row)))
+    sides = {row.position_side for row in resting if is_in_question(row)}
+    if not sides:
+        return ()
+    rows = (
+        await desk.client.get_position_risk(symbol)
+        if seen_flat
+        else await held_positions(desk.client, desk.clock, symbol, sides=sides)
+    )
+    orphaned = sides - {row.position_side for row in rows if not row.is_flat}
+    gone = await _remove(
+        desk, [row for row in algos if is_in_question(row) and row.position_side in orphaned]
+    )
+    cancelled = await asyncio.gather(
+        *(
+            desk.cancel_order(row)
+            for row in orders
+            if is_in_question(row) and row.position_side in orphaned
+        )
+    )
     return (*gone, *cancelled)
 
 
@@ -419,10 +440,8 @@ async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrd
 
 
 async def _position_size(desk: OrderDesk, spot: ExitSpot) -> Decimal:
-    rows = await desk.client.get_position_risk(spot.symbol)
-    return sum(
-        (abs(row.quantity) for row in rows if row.position_side is spot.position_side), Decimal(0)
-    )
+    row = await held_position(desk.client, desk.clock, spot.symbol, spot.position_side)
+    return Decimal(0) if row is None else abs(row.quantity)
 
 
 def _request(spot: ExitSpot, price: Decimal, quantity: Decimal | None = None) -> ConditionalRequest:

@@ -21,6 +21,7 @@ from trader_cli.domain.order import Order
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.errors import VenueError
 from trader_cli.trading.brackets import Protection, covers, rest_at_once
+from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
 
@@ -99,7 +100,7 @@ class Guard:
         If the move fails the stop that rests already covers the whole position.
         """
         try:
-            position = await self._read()
+            position = await self._held()
         except VenueError as error:
             self.notes.append(f"{self._symbol} could not be read again: {error.message}")
             return None
@@ -127,8 +128,9 @@ class Guard:
         if self.protection is not None and self.protection.must_close:
             return False
         while True:
+            is_over = self.entry_over.is_set()
             try:
-                position = await self._read()
+                position = await (self._held() if is_over else self._read())
             except VenueError as error:
                 self.notes.append(error.message)
                 await self._clock.sleep(_TRY_AGAIN_S)
@@ -138,7 +140,7 @@ class Guard:
                     return True
                 if self.protection is not None and self.protection.must_close:
                     return False
-            elif self.entry_over.is_set():
+            elif is_over:
                 return True
             # The fill may be known before the position shows it.
             await self._clock.sleep(_LOOK_AGAIN_S if position is None else _TRY_AGAIN_S)
@@ -199,7 +201,14 @@ class Guard:
     def _plan(self, spec: ProtectionSpec, entry: Decimal) -> ProtectionPlan:
         return spec.plan(self._instrument, self._direction, entry, self._leverage)
 
+    async def _held(self) -> Position | None:
+        """Return the position once nothing can fill any more; None only if two readings say so."""
+        return await held_position(
+            self._orders.client, self._clock, self._symbol, self._position_side
+        )
+
     async def _read(self) -> Position | None:
+        """Return the position as one answer shows it; the fill may be known before."""
         for row in await self._orders.client.get_position_risk(self._symbol):
             if row.position_side is self._position_side and not row.is_flat:
                 return row

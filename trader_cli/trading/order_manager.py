@@ -36,6 +36,7 @@ from trader_cli.trading.brackets import (
     rest_exit,
 )
 from trader_cli.trading.chase import EntryResult, FirstFill, Work, work
+from trader_cli.trading.flatness import held_everywhere, held_positions
 from trader_cli.trading.lookup import NO_SUCH_ORDER
 from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S
@@ -178,7 +179,7 @@ class OrderManager(OrderDesk):
                 await self.clock.sleep(_CLOSE_PAUSE_S * 2.0 ** (round_number - 1))
             try:
                 if round_number > 0:
-                    current = await self._read_again(position)
+                    current = await self._read_again(position, orders)
                 if current is None:
                     return MarketExit(orders=tuple(orders), left=Decimal(0), notes=tuple(notes))
                 orders += await self._send_parts(
@@ -193,7 +194,7 @@ class OrderManager(OrderDesk):
                 problem = error
                 if isinstance(error, RateLimited) and error.banned:
                     raise
-        left = await self._read_again(position)
+        left = await self._read_again(position, orders)
         if left is not None:
             raise problem or OutcomeUnknown(f"{position.symbol} is still not flat")
         return MarketExit(orders=tuple(orders), left=Decimal(0), notes=tuple(notes))
@@ -201,7 +202,7 @@ class OrderManager(OrderDesk):
     async def _reduce_once(self, position: Position, quantity: Decimal, source: str) -> MarketExit:
         notes: list[str] = []
         orders = await self._send_parts(position, quantity, source, urgent=False, notes=notes)
-        current = await self._read_again(position)
+        current = await self._read_again(position, orders)
         left = Decimal(0) if current is None else current.quantity
         return MarketExit(orders=tuple(orders), left=left, notes=tuple(notes))
 
@@ -232,9 +233,17 @@ class OrderManager(OrderDesk):
             orders.append(placed.order)
         return orders
 
-    async def _read_again(self, position: Position) -> Position | None:
-        """Return the position as it is now, None if flat or turned the other way."""
-        rows = await self.client.get_position_risk(position.symbol)
+    async def _read_again(self, position: Position, orders: Sequence[Order]) -> Position | None:
+        """Return the position as it is now, None if flat or turned the other way.
+
+        That it is gone needs two witnesses: a second reading, or executions that explain it.
+        """
+        executed = sum((row.filled_quantity for row in orders), Decimal(0))
+        if executed >= abs(position.quantity):
+            rows = await self.client.get_position_risk(position.symbol)
+        else:
+            sides = {position.position_side}
+            rows = await held_positions(self.client, self.clock, position.symbol, sides=sides)
         for row in rows:
             if row.position_side is position.position_side and not row.is_flat:
                 return row if row.direction is position.direction else None
@@ -305,14 +314,18 @@ class OrderManager(OrderDesk):
         return await brackets.protect(self, position, plan, source=source, within_s=resolve_s)
 
     async def clean_up_exits(
-        self, symbol: str, *, position_side: PositionSide | None = None
+        self, symbol: str, *, position_side: PositionSide | None = None, seen_flat: bool = False
     ) -> tuple[Order | AlgoOrder, ...]:
         """Cancel our own exit orders of positions of `symbol` that are gone.
+
+        `seen_flat` says that the caller has read so itself; else two readings must agree.
 
         Raises:
             VenueError: something could not be read, or an order may still rest.
         """
-        return await brackets.clean_up_exits(self, symbol, position_side=position_side)
+        return await brackets.clean_up_exits(
+            self, symbol, position_side=position_side, seen_flat=seen_flat
+        )
 
     # --- finding and cancelling --------------------------------------------------------------
 
@@ -442,12 +455,11 @@ class OrderManager(OrderDesk):
         entries = [row for row in ours if not only_reduces(row)]
         gone = await asyncio.gather(*(self._cancel_any(order) for order in entries))
         # Read after the entries are gone: what filled until then keeps its exits.
-        held = {(row.symbol, row.position_side) for row in await self.client.get_positions()}
-        exits = [
-            row
-            for row in ours
-            if only_reduces(row) and (include_stops or (row.symbol, row.position_side) not in held)
-        ]
+        ours = [row for row in ours if only_reduces(row)]
+        keys = () if include_stops else {(row.symbol, row.position_side) for row in ours}
+        rows = await held_everywhere(self.client, self.clock, keys=keys) if keys else []
+        held = {(row.symbol, row.position_side) for row in rows}
+        exits = [row for row in ours if (row.symbol, row.position_side) not in held]
         gone += await asyncio.gather(*(self._cancel_any(order) for order in exits))
         return _swept(resting, [*entries, *exits], gone)
 

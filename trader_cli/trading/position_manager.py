@@ -15,7 +15,7 @@ from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import Direction, IncomeType, MarginType, PositionSide
 from trader_cli.errors import UsageError, VenueError
-from trader_cli.trading import account_settings, adoption
+from trader_cli.trading import account_settings, adoption, flatness
 from trader_cli.trading.beliefs import Belief, Key, read_beliefs, remember_position
 from trader_cli.trading.brackets import Protection
 from trader_cli.trading.chase import FirstFill
@@ -194,9 +194,7 @@ class PositionManager:
             UsageError: `quantity` with no, or more than one, position.
             VenueError: it is not flat and the bound is reached.
         """
-        held = [
-            row for row in await self._held(symbol) if position_side in (None, row.position_side)
-        ]
+        held = await self._surely_held(symbol, position_side)
         if quantity is not None and len(held) != 1:
             raise UsageError(
                 f"{symbol} has {len(held)} positions; one is needed to reduce", code="no_position"
@@ -227,7 +225,7 @@ class PositionManager:
         """
         symbol, side = order.symbol, order.position_side
         try:
-            held = [row for row in await self._held(symbol) if row.position_side is side]
+            held = await self._surely_held(symbol, side)
         except VenueError as error:
             return (f"exit orders of {symbol} may still rest: {error.message}",)
         left = held[0] if held else None
@@ -243,10 +241,13 @@ class PositionManager:
         self, symbol: str, position_side: PositionSide | None
     ) -> tuple[tuple[Order | AlgoOrder, ...], tuple[str, ...]]:
         try:
-            return await self.orders.clean_up_exits(symbol, position_side=position_side), ()
+            removed = await self.orders.clean_up_exits(
+                symbol, position_side=position_side, seen_flat=True
+            )
         except VenueError as error:
             # The position is closed; what was left behind is found again by the next reconcile.
             return (), (f"exit orders of {symbol} may still rest: {error.message}",)
+        return removed, ()
 
     # --- looking after -----------------------------------------------------------------------
 
@@ -424,6 +425,12 @@ class PositionManager:
     async def _held(self, symbol: str) -> list[Position]:
         rows = await self._client.get_position_risk(symbol)
         return [row for row in rows if row.symbol == symbol and not row.is_flat]
+
+    async def _surely_held(self, symbol: str, position_side: PositionSide | None) -> list[Position]:
+        """Return what is held; that nothing is, two readings must say."""
+        sides = flatness.ANY_SIDE if position_side is None else {position_side}
+        rows = await flatness.held_positions(self._client, self._clock, symbol, sides=sides)
+        return [row for row in rows if position_side in (None, row.position_side)]
 
     async def _the_one(
         self, symbol: str, position_side: PositionSide | None, what_for: str
