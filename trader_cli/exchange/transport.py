@@ -157,15 +157,16 @@ class Transport(AsyncClient):
             RefusedAnswer: any other status, an error body, or a body that is not JSON.
         """
         self._note_usage(response.headers)
-        text = (await response.read()).decode("utf-8", errors="replace")
+        content = await response.read()
         content_type = response.headers.get("Content-Type")
         if 200 <= response.status < 300 and (content_type is None or "json" in content_type):
             try:
-                body = parse_json(text)
+                body = parse_json(content)
             except ValueError:
                 body = None
             if body is not None and not _is_error(body):
                 return body
+        text = content.decode("utf-8", errors="replace")
         raise RefusedAnswer(
             Answer(
                 status=response.status,

@@ -40,9 +40,12 @@ from trader_cli.domain.terms import (
     TimeInForce,
     WorkingType,
 )
+from trader_cli.wire.building import quick
 from trader_cli.wire.fields import DecodeError, Fields, rows_of
 
 T = TypeVar("T")
+
+_Order: Final = quick(Order)
 
 _MARGIN_TYPES: Final = {
     "CROSSED": MarginType.CROSS,
@@ -75,7 +78,7 @@ def decode_order(value: object) -> Order:
     A zero average price means nothing was filled and becomes None, like an absent one.
     """
     row = Fields("order", value)
-    return Order(
+    return _Order(
         symbol=row.text("symbol"),
         order_id=row.integer("orderId"),
         client_order_id=row.text("clientOrderId"),

@@ -8,6 +8,8 @@ Source: `stream.py` for the shapes, binance-usdm reference §10.3, §11.
 
 from __future__ import annotations
 
+from typing import Final
+
 from trader_cli.domain.account import BookTop, Fill, MarkPrice
 from trader_cli.domain.account_events import (
     AccountUpdated,
@@ -32,8 +34,13 @@ from trader_cli.domain.terms import (
     TimeInForce,
     WorkingType,
 )
+from trader_cli.wire.building import quick
 from trader_cli.wire.decode import decode_margin_type
 from trader_cli.wire.fields import Fields
+
+_Order: Final = quick(Order)
+_Fill: Final = quick(Fill)
+_OrderUpdated: Final = quick(OrderUpdated)
 
 DecodedUserEvent = OrderUpdated | AlgoUpdated | AccountUpdated | LeverageChanged | MarginCalled
 DecodedMarketEvent = BookTopChanged | MarkPriceChanged
@@ -83,7 +90,7 @@ def decode_market_event(value: object) -> DecodedMarketEvent | None:
 
 def _order_updated(event: Fields) -> OrderUpdated:
     row = event.child("o", symbol_key="s")
-    order = Order(
+    order = _Order(
         symbol=row.text("s"),
         order_id=row.integer("i"),
         client_order_id=row.text("c"),
@@ -102,7 +109,7 @@ def _order_updated(event: Fields) -> OrderUpdated:
         updated_ms=row.integer("T"),
     )
     reason = row.text("er") if row.has("er") else "0"
-    return OrderUpdated(
+    return _OrderUpdated(
         order=order,
         execution=row.word("x", ExecutionType),
         fill=_fill(row, order),
@@ -115,7 +122,7 @@ def _fill(row: Fields, order: Order) -> Fill | None:
     """Return the execution of this event; a liquidation's (CALCULATED) has one too."""
     if row.decimal("l") == 0:
         return None
-    return Fill(
+    return _Fill(
         symbol=order.symbol,
         trade_id=row.integer("t"),
         order_id=order.order_id,
