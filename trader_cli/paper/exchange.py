@@ -223,7 +223,7 @@ class Exchange:
     def perform(
         self,
         route: Route,
-        values: Mapping[str, str],
+        values: dict[str, str],
         *,
         peer: str,
         now_ms: int,
@@ -232,10 +232,11 @@ class Exchange:
         """Carry out one call, however it came, and return what answers it.
 
         Args:
+            values: the parameters as text, by names in lower case; they are the call's own.
             admit: refuses a caller who may not; asked after the weight, before the order counts.
         """
         strict = self.settings.strict_parameters and route.security is not Security.CONTROL
-        params = StrictParams(values) if strict else Params(values)
+        params = StrictParams(values) if strict else Params.of_lower(values)
         if route.security is not Security.CONTROL:
             self.limits.charge_weight(peer, route.weigh(params), now_ms)
         admit(params)

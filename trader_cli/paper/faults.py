@@ -306,6 +306,8 @@ class Faults:
 
     def skew_ms(self, now_ms: int) -> int:
         """Return how far the exchange's clock is off, ahead positive."""
+        if not self._armed:
+            return 0
         return sum(a.amount for a in self._holding(FaultKind.CLOCK_SKEW, "", now_ms))
 
     # -- events --------------------------------------------------------------------------------

@@ -27,11 +27,22 @@ from trader_cli.paper.protocol import HttpRequest, HttpResponse
 _HEAD_BYTES_MAX: Final = 32_768
 _BODY_BYTES_MAX: Final = 1 << 20
 _UNUSUAL: Final = frozenset({"upgrade", "transfer-encoding", "expect", "content-encoding", "te"})
+_JSON: Final = "\r\nContent-Type: application/json"
+_VERSION: Final = b" HTTP/1.1"
 _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
 
 
 class NotPlain(Exception):
     """A request that the fallback has to read."""
+
+
+@dataclass(slots=True)
+class Call:
+    """Method and path, and the bytes they begin a request with up to its query."""
+
+    start: bytes
+    method: str
+    path: str
 
 
 @dataclass(slots=True)
@@ -79,12 +90,11 @@ class Answers:
 
     def _render(self, response: HttpResponse) -> bytes:
         headers, body = response.headers, response.body
-        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        lines = "\r\n".join(map(": ".join, headers.items()))
         if "Content-Type" not in headers:
-            lines.append("Content-Type: application/json\r\n")
+            lines += _JSON if lines else _JSON.lstrip()
         start = self._start(response.status)
-        head = f"{start}Content-Length: {len(body)}\r\n{''.join(lines)}\r\n"
-        return head.encode("latin-1") + body
+        return f"{start}Content-Length: {len(body)}\r\n{lines}\r\n\r\n".encode("latin-1") + body
 
     def _start(self, status: int) -> str:
         """Return status line and date, which answers of one second share."""
@@ -123,6 +133,7 @@ class FrontDoor(asyncio.Protocol):
         self._open_doors = open_doors
         self._buffer = b""
         self._head = Head(b"", {}, 0)
+        self._call = Call(b"", "", "")
         self._held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -194,11 +205,16 @@ class FrontDoor(asyncio.Protocol):
         after = body_at + self._head.body_bytes
         if len(data) < after:
             return None
-        method, path, query = read_first_line(data[:first])
+        call = self._call
+        query = _query_of(call, data[:first])
+        if query is None:
+            line = data[:first]
+            method, path, query = read_first_line(line)
+            call = self._call = Call(line[: line.find(b"?") + 1], method, path)
         self._buffer = data[after:]
         return HttpRequest(
-            method=method,
-            path=path,
+            method=call.method,
+            path=call.path,
             raw_query=query,
             headers=self._head.fields,
             raw_body=data[body_at:after],
@@ -234,6 +250,16 @@ class FrontDoor(asyncio.Protocol):
         handler.connection_made(self._transport)
         data, self._buffer = self._buffer, b""
         handler.data_received(data)
+
+
+def _query_of(call: Call, line: bytes) -> str | None:
+    """Return the raw query of a first line that is this call again, None if it may not be."""
+    start = call.start
+    if start and line.startswith(start) and line.endswith(_VERSION):
+        query = line[len(start) : -len(_VERSION)].decode("latin-1")
+        if " " not in query:
+            return query
+    return None
 
 
 def read_first_line(line: bytes) -> tuple[str, str, str]:

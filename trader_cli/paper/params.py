@@ -38,6 +38,15 @@ class Params:
         pairs = values.items() if isinstance(values, Mapping) else values
         self._values = {name.lower(): value for name, value in pairs if value != ""}
 
+    @staticmethod
+    def of_lower(values: dict[str, str]) -> Params:
+        """Return parameters that take over `values`, whose names are in lower case already."""
+        params = Params.__new__(Params)
+        params._values = values
+        if "" in values.values():
+            params._values = {name: value for name, value in values.items() if value != ""}
+        return params
+
     def has(self, name: str) -> bool:
         return name.lower() in self._values
 

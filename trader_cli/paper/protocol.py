@@ -24,6 +24,7 @@ SYSTEM_NAMES: Final = frozenset({"timestamp", "recvwindow", "signature"})
 """Parameters any signed request carries; they are not a handler's business."""
 
 _FIELDS_MAX: Final = 1_000
+_NAMES_KEPT: Final = 1_000
 _STATUS_UNLISTED: Final = 400
 
 
@@ -46,9 +47,11 @@ class HttpRequest:
     peer: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpResponse:
     """One answer; its content type is JSON unless a header says otherwise.
+
+    Never changed once made; not frozen for the same reason as `HttpRequest`.
 
     Attributes:
         delay_ms: how long the transport holds it back.
@@ -58,6 +61,19 @@ class HttpResponse:
     headers: Mapping[str, str]
     body: bytes
     delay_ms: int = 0
+
+
+class _LowerNames(dict[str, str]):
+    """Names of parameters in lower case: every request spells the same few dozen again."""
+
+    def __missing__(self, name: str) -> str:
+        lower = name.lower()
+        if len(self) < _NAMES_KEPT:
+            self[name] = lower
+        return lower
+
+
+_LOWER: Final = _LowerNames()
 
 
 class StrictParams(Params):
@@ -162,9 +178,9 @@ def _pairs(raw: str) -> dict[str, str]:
     if not raw:
         return {}
     if "%" not in raw and "+" not in raw and raw.isascii():
-        parts = [part for part in raw.split("&", _FIELDS_MAX) if part]
-        values = {name.lower(): value for name, _, value in [part.partition("=") for part in parts]}
-        if len(values) == len(parts) < _FIELDS_MAX:
+        parts = [part.partition("=") for part in raw.split("&", _FIELDS_MAX)]
+        values = {_LOWER[name]: value for name, _, value in parts}
+        if len(values) == len(parts) < _FIELDS_MAX and "" not in values:
             return values
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=_FIELDS_MAX)

@@ -218,7 +218,9 @@ class WsApi:
         return {"status": response.status, "error": error}
 
     def _result(self, session: Session, route: Route, request: _Request, now_ms: int) -> object:
-        values = {name: value for name, value in request.values.items() if name not in _ENVELOPE}
+        values = {
+            name.lower(): value for name, value in request.values.items() if name not in _ENVELOPE
+        }
         result = self._exchange.perform(
             route,
             values,
