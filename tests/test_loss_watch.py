@@ -22,7 +22,7 @@ from trader_cli.journal.journal import Journal
 from trader_cli.trading import equity
 from trader_cli.trading.risk_manager import RiskManager
 from trader_cli.trading.risk_terms import RiskLimits
-from trader_cli.trading.risk_view import EQUITY_ROW, equity_row, read_equity_state
+from trader_cli.trading.risk_view import EQUITY_ROW, day_result, equity_row, read_equity_state
 
 DAY_MS = 86_400_000
 OPEN = Decimal(10_000)
@@ -122,12 +122,12 @@ class Watch:
         now_ms = self.clock.now_ms()
         self.mirror.load_wallet(self.account.wallet, asked_ms=now_ms, answered_ms=now_ms)
 
-    def mark(self, price: str) -> None:
+    def mark(self, price: str, *, symbol: str = "BTCUSDT") -> None:
         value = Decimal(price)
         self.board.take(
             MarkPriceChanged(
                 mark=MarkPrice(
-                    symbol="BTCUSDT",
+                    symbol=symbol,
                     mark_price=value,
                     index_price=value,
                     funding_rate=Decimal(0),
@@ -543,3 +543,38 @@ async def test_booking_well_after_the_reading_needs_no_other_reading(watch: Watc
     await watch.read()
 
     assert watch.rules == ["equity_disagreement"]
+
+
+async def test_fees_in_bnb_count_in_the_day_at_what_bnb_is_worth(watch: Watch) -> None:
+    await watch.read()
+    watch.mark("800", symbol="BNBUSDT")
+    fee = replace(income(Decimal("-0.07"), watch.clock.now_ms(), 1), income_type="COMMISSION")
+    watch.account.income.append(replace(fee, asset="BNB"))
+    watch.losses.ledger_is_due()
+    await watch.read()
+
+    assert watch.losses.day is not None
+    assert watch.losses.day.fees == -56
+    assert watch.losses.day.opening_equity == OPEN
+    assert watch.limits == [LossLimit.DAY], "56 USDT are gone, of the 50 a day may lose"
+    assert watch.rules == []
+
+
+async def test_day_that_began_before_us_opens_with_what_other_assets_did_not_change(
+    watch: Watch,
+) -> None:
+    watch.mark("800", symbol="BNBUSDT")
+    fee = replace(income(Decimal("-0.05"), watch.clock.now_ms(), 1), income_type="COMMISSION")
+    watch.account.income.append(replace(fee, asset="BNB"))
+    watch.account.income.append(income(Decimal(7), watch.clock.now_ms(), 2))
+
+    result = day_result(
+        watch.account.income,
+        equity=OPEN,
+        positions=(),
+        state=None,
+        venue_ms=watch.clock.now_ms(),
+        rates={"BNB": Decimal(800)},
+    )
+
+    assert (result.opening_equity, result.fees, result.realized) == (OPEN - 7, -40, 7)

@@ -50,6 +50,26 @@ _TURNS = 80
 Fields = Mapping[str, object]
 
 
+class _ShiftedClock(ManualClock):
+    """A manual clock read on a machine that goes by another date."""
+
+    def __init__(self, clock: ManualClock, ahead_ms: int) -> None:
+        self._clock = clock
+        self._ahead_ms = ahead_ms
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms() + self._ahead_ms
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    def advance(self, milliseconds: int) -> None:
+        self._clock.advance(milliseconds)
+
+
 @dataclass
 class Network:
     """What stands between engine and exchange.
@@ -108,8 +128,11 @@ class Rig:
         entry: EntryPolicy | None = None,
         limits: RiskLimits | None = None,
         hedge: bool = False,
+        machine_ahead_ms: int = 0,
     ) -> None:
+        """`machine_ahead_ms`: how far the engine's own clock is ahead of the exchange's."""
         self.clock = ManualClock()
+        self.machine = _ShiftedClock(self.clock, machine_ahead_ms)
         self.paper = PaperVenue(
             clock=self.clock,
             settings=ExchangeSettings(rate_limits=RateLimitSettings(enabled=False)),
@@ -125,8 +148,8 @@ class Rig:
         self.entry = entry or EntryPolicy()
         self.limits = limits or RiskLimits()
         self.events: list[tuple[str, Fields]] = []
-        self.journal = Journal.open(root / "journal.db", self.clock)
-        self.latch = HaltLatch(root / "halt", self.clock)
+        self.journal = Journal.open(root / "journal.db", self.machine)
+        self.latch = HaltLatch(root / "halt", self.machine)
         self.engine: LiveTradingEngine | None = None
         self._run: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
@@ -146,21 +169,23 @@ class Rig:
             api_key=KEYS.api_key,
             api_secret=KEYS.api_secret,
             rest_url=ORIGIN,
-            clock=self.clock,
+            clock=self.machine,
             session=session or NetworkSession(self.network),
         )
         await self._client.sync_clock()
         connect = self.network.connect
         self.engine = LiveTradingEngine(
             client=self._client,
-            user_stream=UserStream(self._client, STREAM_ORIGIN, clock=self.clock, connect=connect),
+            user_stream=UserStream(
+                self._client, STREAM_ORIGIN, clock=self.machine, connect=connect
+            ),
             market_stream=MarketStream(
-                STREAM_ORIGIN, self.bridge.symbols, clock=self.clock, connect=connect
+                STREAM_ORIGIN, self.bridge.symbols, clock=self.machine, connect=connect
             ),
             journal=self.journal,
             latch=self.latch,
             risk=RiskManager(self.limits),
-            clock=self.clock,
+            clock=self.machine,
             options=EngineOptions(
                 bridge_dir=self.folder,
                 log_dir=self.root / "logs",
@@ -262,7 +287,7 @@ class Rig:
         self, command: str, *, advisor: str = "wolf", age_s: float = 0, **fields: Any
     ) -> str:
         """Write a decision as the advisor does; return its timestamp."""
-        moment = datetime.fromtimestamp(self.clock.now_ms() / 1000 - age_s, tz=UTC)
+        moment = datetime.fromtimestamp(self.machine.now_ms() / 1000 - age_s, tz=UTC)
         stamp = fields.pop("timestamp", moment.replace(tzinfo=None).isoformat())
         section = {"command": command, "timestamp": stamp, "confidence": 80, **PARAMETERS, **fields}
         path = self.folder / f"ai_{advisor}_bridge.json"

@@ -23,6 +23,7 @@ from trader_cli.domain.terms import IncomeType, Side
 from trader_cli.errors import Halted, UsageError
 from trader_cli.trading.equity import day_start_ms
 from trader_cli.trading.exposure import total_exposure
+from trader_cli.trading.other_assets import is_margin
 from trader_cli.trading.risk_manager import RiskLimits, RiskView
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ async def show_status(desk: Desk) -> Answer:
     view = await desk.views.read(desk.settings.bridge.symbol)
     start_ms = day_start_ms(desk.client.venue_now_ms()) - _LEDGER_DAYS * 86_400_000
     income = await desk.client.get_income(start_ms=start_ms)
-    booked = sum((row.amount for row in income if row.income_type in _RESULT_TYPES), ZERO)
+    booked = sum(
+        (row.amount for row in income if row.income_type in _RESULT_TYPES and is_margin(row.asset)),
+        ZERO,
+    )
     data = _status_json(desk, view, total_pnl=booked + view.day.unrealized)
 
     def tables() -> list[Table]:

@@ -128,6 +128,7 @@ class Intake:
                 "quantity": shown(fill.quantity),
                 "maker": fill.maker,
                 "fee": shown(fill.commission),
+                "fee_asset": fill.commission_asset,
                 "realized_pnl": shown(fill.realized_pnl),
             },
         )

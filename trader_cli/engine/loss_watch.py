@@ -28,11 +28,13 @@ from trader_cli.errors import VenueError
 from trader_cli.journal.journal import Journal
 from trader_cli.trading import equity
 from trader_cli.trading.equity import BreachWatch, EquityReading, EquityState
+from trader_cli.trading.other_assets import others, rate_symbol
 from trader_cli.trading.ports import Venue
 from trader_cli.trading.risk_manager import RiskManager
 from trader_cli.trading.risk_terms import DayResult, EntryBlock, RiskView
 from trader_cli.trading.risk_view import (
     EQUITY_ROW,
+    RESULT_TYPES,
     day_result,
     equity_row,
     read_equity_state,
@@ -40,6 +42,9 @@ from trader_cli.trading.risk_view import (
 
 _LEDGER_EVERY_MS: Final = 10_000
 """The income ledger weighs 30: it is read this often, and after every fill."""
+
+_RATE_MS: Final = 60_000
+"""How old the worth of an asset may be that fees are paid in."""
 
 _PICTURE_MS: Final = 30_000
 """After so long a disagreement the account is read anew as a whole: an event may have been lost."""
@@ -74,6 +79,7 @@ class LossWatch:
         self._missed = ZERO
         self._in_doubt_since_ms: int | None = None
         self._ledger_due = True
+        self._rates: dict[str, Decimal] = {}
         self._watches: dict[LossLimit, BreachWatch | None] = {}
         self._told: set[tuple[LossLimit, int]] = set()
         self.reading: EquityReading | None = None
@@ -146,6 +152,7 @@ class LossWatch:
             unrealized=summary.unrealized_pnl,
         )
         self.reading = reading
+        await self._read_rates()
         self._remember(reading)
         for found in self._judge(reading):
             self._tell(found)
@@ -186,6 +193,19 @@ class LossWatch:
             if known is None or known[1] > old_ms:
                 with contextlib.suppress(VenueError):
                     await self._board.mark(symbol)
+
+    async def _read_rates(self) -> None:
+        """Ask now and then what the assets are worth that fees were paid in."""
+        assert self._ledger is not None, "read before the account"
+        rows = self._ledger.rows
+        for asset in others(row.asset for row in rows if row.income_type in RESULT_TYPES):
+            known = self._board.latest_mark(rate_symbol(asset))
+            if known is None or known[1] > _RATE_MS:
+                with contextlib.suppress(VenueError):
+                    await self._board.mark(rate_symbol(asset))
+                    known = self._board.latest_mark(rate_symbol(asset))
+            if known is not None:
+                self._rates[asset] = known[0].mark_price
 
     def wants_picture(self) -> bool:
         """Return True once in 30 seconds of disagreement: what we believe may have a hole."""
@@ -231,6 +251,7 @@ class LossWatch:
             positions=self._mirror.positions(),
             state=state,
             venue_ms=reading.at_ms,
+            rates=self._rates,
         )
         # The account's own sum: marks of the mirror are as old as its last reading.
         self.day = replace(day, unrealized=reading.unrealized)
@@ -264,11 +285,15 @@ class LossWatch:
                         f"{verdict.rule}: the day's loss {to_text(round(-verdict.pnl, 4))} USDT "
                         f"has reached the limit {to_text(round(verdict.limit, 4))}"
                     ),
-                    until_ms=equity.next_day_ms(reading.at_ms),
+                    until_ms=self._local_ms(equity.next_day_ms(reading.at_ms)),
                     close_positions=verdict.close_positions,
                 )
             )
         return found
+
+    def _local_ms(self, venue_ms: int) -> int:
+        """Return an exchange time by the machine's clock, which the latch goes by."""
+        return venue_ms - self._client.venue_now_ms() + self._clock.now_ms()
 
     def _holds(self, limit: LossLimit, reading: EquityReading, *, breached: bool) -> bool:
         """Return True once when a breach counts: agreed on, or seen long enough."""

@@ -22,6 +22,7 @@ from trader_cli.engine.hands import Hands, shown
 from trader_cli.engine.remembered import TRADE, trade_row
 from trader_cli.errors import TraderError, VenueError
 from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.other_assets import Rates, in_usdt, others, rate_symbol
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
@@ -37,10 +38,11 @@ _OWN_REASONS: Final = {"CUT_LOSS": "AI CUT_LOSS", "flip": "AI FLIP", "max_holdin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sums:
-    """What a trade's fills add up to; money is USDT."""
+    """What a trade's fills add up to; money is USDT, fees in another asset are worth what it is."""
 
     realized: Decimal
     fees: Decimal
+    fee_assets: frozenset[str]
     entry_notional: Decimal
     last: Fill | None
     exit_price: Decimal | None
@@ -69,7 +71,9 @@ class Settling:
             self._hands.report("warning", fields)
             return
         await self._clean_up(action.symbol)
-        sums, funding = _add_up(fills, action.direction), await self._funding(action, began_ms)
+        rates = await self._rates(fills)
+        sums = _add_up(fills, action.direction, rates)
+        funding = await self._funding(action, began_ms)
         hands = self._hands
         net = sums.realized - sums.fees + funding
         margin = sums.entry_notional / leverage if leverage else ZERO
@@ -98,6 +102,7 @@ class Settling:
                 "exit_price": shown(sums.exit_price),
                 "realized_pnl": shown(sums.realized),
                 "fees": shown(sums.fees),
+                "fees_unpriced": [row for row in others(sums.fee_assets) if row not in rates],
                 "funding": shown(funding),
                 "net_pnl": shown(net),
                 "roi_pct": shown(round(result.roi_pct, 2)),
@@ -141,6 +146,15 @@ class Settling:
             # The ledger may trail the position by a moment.
             await self._hands.clock.sleep(_PAUSE_S * (attempt + 1))
         return fills
+
+    async def _rates(self, fills: Sequence[Fill]) -> dict[str, Decimal]:
+        """Return what the assets are worth that fees were paid in, as far as it can be read."""
+        rates: dict[str, Decimal] = {}
+        for asset in others(row.commission_asset for row in fills):
+            with contextlib.suppress(VenueError):
+                mark = await self._hands.client.get_mark_price(rate_symbol(asset))
+                rates[asset] = mark.mark_price
+        return rates
 
     async def _funding(self, action: SettleTrade, began_ms: int) -> Decimal:
         client, funding = self._hands.client, ZERO
@@ -198,13 +212,14 @@ def round_trip(fills: Sequence[Fill], entry_orders: Container[str]) -> list[Fill
     return trade
 
 
-def _add_up(fills: Sequence[Fill], direction: Direction) -> _Sums:
+def _add_up(fills: Sequence[Fill], direction: Direction, rates: Rates) -> _Sums:
     entries = [row for row in fills if row.side is direction.entry_side]
     exits = [row for row in fills if row.side is direction.exit_side]
     sold = sum((row.quantity for row in exits), ZERO)
     return _Sums(
         realized=sum((row.realized_pnl for row in fills), ZERO),
-        fees=sum((row.commission for row in fills), ZERO),
+        fees=sum((in_usdt(row.commission, row.commission_asset, rates) for row in fills), ZERO),
+        fee_assets=frozenset(row.commission_asset for row in fills),
         entry_notional=sum((row.quantity * row.price for row in entries), ZERO),
         last=max(exits, key=lambda row: (row.time_ms, row.trade_id), default=None),
         exit_price=sum((row.quantity * row.price for row in exits), ZERO) / sold if sold else None,

@@ -13,9 +13,8 @@ from typing import Final
 from trader_cli.domain.account import Fill, IncomeRow, Position
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.terms import IncomeType
+from trader_cli.trading.other_assets import MARGIN_ASSET, is_margin
 from trader_cli.trading.position_view import liquidation_distance_pct
-
-MARGIN_ASSET: Final = "USDT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +120,13 @@ def day_pnl(
     rows = [row for row in income if symbol in (None, row.symbol)]
 
     def booked(*kinds: IncomeType) -> Decimal:
-        return sum((row.amount for row in rows if row.income_type in kinds and _is_usdt(row)), ZERO)
+        return sum(
+            (row.amount for row in rows if row.income_type in kinds and is_margin(row.asset)), ZERO
+        )
 
     others: dict[str, Decimal] = {}
     for row in rows:
-        if row.income_type in _RESULTS and not _is_usdt(row):
+        if row.income_type in _RESULTS and not is_margin(row.asset):
             others[row.asset] = others.get(row.asset, ZERO) + row.amount
     return CurrentPnl(
         symbol=symbol,
@@ -140,7 +141,3 @@ def day_pnl(
 
 
 _RESULTS: Final = frozenset(IncomeType) - {IncomeType.TRANSFER}
-
-
-def _is_usdt(row: IncomeRow) -> bool:
-    return row.asset in (MARGIN_ASSET, "")

@@ -13,18 +13,20 @@ Source: binance-usdm reference §8 (income ledger, 30 weight), §4 (weights).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from trader_cli.clock import Clock
 from trader_cli.domain.account import IncomeRow, MarkPrice, Position, SymbolConfig
 from trader_cli.domain.client_id import is_own
+from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import ZERO, to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import IncomeType
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.trading.equity import EquityState, day_start_ms, unrealized_of, utc_day
+from trader_cli.trading.other_assets import Rates, in_usdt, others, rate_symbol
 from trader_cli.trading.ports import HaltFact, IntentJournal, Venue
 from trader_cli.trading.risk_terms import (
     DayResult,
@@ -37,6 +39,14 @@ from trader_cli.trading.risk_terms import (
 
 EQUITY_ROW: Final = "equity"
 """Kind of the journal rows that remember the day's opening and the high-water mark."""
+
+RESULT_TYPES: Final = (
+    IncomeType.REALIZED_PNL,
+    IncomeType.INSURANCE_CLEAR,
+    IncomeType.COMMISSION,
+    IncomeType.FUNDING_FEE,
+)
+"""Kinds of income that a day's result is made of."""
 
 _ENTRY_INTENT_WINDOW_MS: Final = 60_000
 _SYMBOLS_READ_ONE_BY_ONE_MAX: Final = 30
@@ -85,6 +95,7 @@ class RiskViewReader:
         )
         wanted = {symbol, *(row.symbol for row in resting), *(row.symbol for row in positions)}
         marks = await self._marks_of(wanted)
+        rates = await self._rates_of(income, instruments)
         state = read_equity_state(self._journal)
         equity = summary.margin_balance
         return RiskView(
@@ -92,7 +103,12 @@ class RiskViewReader:
             equity=equity,
             high_water_mark=equity if state is None else max(state.high_water_mark, equity),
             day=day_result(
-                income, equity=equity, positions=positions, state=state, venue_ms=now_ms
+                income,
+                equity=equity,
+                positions=positions,
+                state=state,
+                venue_ms=client.venue_now_ms(),
+                rates=rates,
             ),
             positions=tuple(positions),
             resting=resting,
@@ -126,6 +142,20 @@ class RiskViewReader:
             return await self._client.get_mark_prices()
         rows = await asyncio.gather(*map(self._client.get_mark_price, sorted(symbols)))
         return {row.symbol: row for row in rows}
+
+    async def _rates_of(
+        self, income: Sequence[IncomeRow], instruments: Mapping[str, Instrument]
+    ) -> dict[str, Decimal]:
+        """Return what the assets are worth that fees were paid in, as far as a contract tells."""
+        assets = [
+            asset
+            for asset in others(row.asset for row in income if row.income_type in RESULT_TYPES)
+            if rate_symbol(asset) in instruments
+        ]
+        rows = await asyncio.gather(
+            *(self._client.get_mark_price(rate_symbol(asset)) for asset in assets)
+        )
+        return {asset: row.mark_price for asset, row in zip(assets, rows, strict=True)}
 
     def _unknown_blocks(self) -> list[EntryBlock]:
         return [
@@ -183,22 +213,25 @@ def day_result(
     positions: Sequence[Position],
     state: EquityState | None,
     venue_ms: int,
+    rates: Rates,
 ) -> DayResult:
     """Return the UTC day so far from the exchange's income ledger.
 
+    What was booked in another asset counts at its rate, and not at all without one.
     Without a journaled opening of this day the opening is what equity would be without the
     ledger's rows and with the unrealised result of today's positions taken as today's.
     """
-    realized = _sum(income, IncomeType.REALIZED_PNL, IncomeType.INSURANCE_CLEAR)
-    fees = _sum(income, IncomeType.COMMISSION)
-    funding = _sum(income, IncomeType.FUNDING_FEE)
+    realized = _sum(income, rates, IncomeType.REALIZED_PNL, IncomeType.INSURANCE_CLEAR)
+    fees = _sum(income, rates, IncomeType.COMMISSION)
+    funding = _sum(income, rates, IncomeType.FUNDING_FEE)
     unrealized = unrealized_of(positions)
     known = state is not None and state.day == utc_day(venue_ms)
     if state is not None and known:
         opening, opening_unrealized = state.day_opening, state.day_opening_unrealized
     else:
         opening_unrealized = ZERO
-        opening = equity - unrealized - realized - fees - funding
+        # Equity does not contain other assets: what was booked in them did not change it.
+        opening = equity - unrealized - _sum(income, {}, *RESULT_TYPES)
     return DayResult(
         opening_equity=opening,
         realized=realized,
@@ -232,8 +265,9 @@ def equity_row(state: EquityState) -> JsonObject:
     }
 
 
-def _sum(income: Sequence[IncomeRow], *types: IncomeType) -> Decimal:
-    return sum((row.amount for row in income if row.income_type in types), ZERO)
+def _sum(income: Sequence[IncomeRow], rates: Rates, *types: IncomeType) -> Decimal:
+    amounts = (in_usdt(row.amount, row.asset, rates) for row in income if row.income_type in types)
+    return sum(amounts, ZERO)
 
 
 def _marks(marks: dict[str, MarkPrice], venue_ms: int) -> dict[str, MarkView]:
