@@ -370,6 +370,49 @@ def test_an_exit_by_order_takes_the_exits_of_what_is_gone_with_it(place: Place) 
     assert place.data("sync")["drifts"] == []
 
 
+@pytest.mark.parametrize("way", ["smart", "batch"])
+def test_a_worked_or_batched_exit_takes_the_exits_with_it_too(place: Place, way: str) -> None:
+    place.open()
+    assert len(place.other.orders()) == 1
+    words = ("smart", SYMBOL, "sell", "0.003", "--reduce-only", "--deadline", "0.3")
+    if way == "batch":
+        item = {"order": "market", "symbol": SYMBOL, "side": "sell", "quantity": "0.003"}
+        (place.trader.root / "exit.json").write_text(json.dumps([item | {"reduce_only": True}]))
+        words = ("batch", "exit.json")
+
+    done = place.trader("order", *words, "--json")
+
+    assert done.code == 0, done.err
+    assert "exit order" in done.err
+    assert place.other.orders() == []
+
+
+def test_exits_are_set_by_their_distance_from_the_entry(place: Place) -> None:
+    entry = Decimal(place.open()["entry_price"])
+
+    protected = place.trader("position", "protect", SYMBOL, "--stop", "-2%", "--take-profit",
+                             "+50000t", "--json")  # fmt: skip
+
+    position = protected.data["position"]
+    assert abs(Decimal(position["stop_price"]) - entry * Decimal("0.98")) <= Decimal("0.1")
+    assert abs(Decimal(position["take_profit_price"]) - entry - 5_000) <= Decimal("0.1")
+    assert "-2% from the entry" in protected.err
+    place.data("close", SYMBOL)
+
+
+def test_a_trailing_stop_rests_with_an_entry_that_waits(place: Place) -> None:
+    words = ("order", "bracket", SYMBOL, "buy", "0.002", "--entry", "limit:-2%", "--stop", "-4%")
+    waiting = place.trader(*words, "--trailing", "1", "--json")
+
+    assert waiting.data["trailing"]["type"] == "TRAILING_STOP_MARKET"
+    activate = Decimal(waiting.data["trailing"]["activate_price"])
+    assert activate > Decimal(waiting.data["entry"]["price"])
+    assert "begins to trail" in waiting.err
+
+    place.trader.json("order", "cancel", waiting.data["entry"]["client_order_id"])
+    assert place.other.orders() == []
+
+
 def test_kill_leaves_nothing_of_ours_or_others(either: Place) -> None:
     either.open()
     either.foreign("SELL", "0.002", "SHORT")

@@ -6,6 +6,7 @@ rounding, risk and sending are the order manager's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -241,10 +242,25 @@ async def place(desk: Desk, request: OrderRequest, *, validate: bool = False) ->
     for note in placed.notes:
         desk.invocation.say(note)
     order = placed.order
-    if isinstance(order, Order) and order.filled_quantity > 0 and only_reduces(request):
-        for note in await desk.positions.after_exit(order, source=desk.command_id):
-            desk.invocation.say(note)
+    for note in await after_exits(desk, [order]):
+        desk.invocation.say(note)
     return one_order("Order", await with_average(desk, order))
+
+
+async def after_exits(desk: Desk, orders: Iterable[Order | AlgoOrder]) -> tuple[str, ...]:
+    """Tidy up after executed orders that only reduce; return what to tell.
+
+    What they left is remembered, and where that is nothing our exits go.
+    """
+    last = {
+        (order.symbol, order.position_side): order
+        for order in orders
+        if isinstance(order, Order) and order.filled_quantity > 0 and only_reduces(order)
+    }
+    told = [
+        await desk.positions.after_exit(order, source=desk.command_id) for order in last.values()
+    ]
+    return tuple(note for notes in told for note in notes)
 
 
 async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tuple[str, ...]]:

@@ -28,6 +28,7 @@ from trader_cli.cli.order_actions import (
     LimitWish,
     MarketWish,
     SizeWish,
+    after_exits,
     checked,
     conditional_request,
     leg_of,
@@ -136,7 +137,11 @@ async def place_file(desk: Desk, wishes: list[Wish]) -> Answer:
         for row in requests
         if not isinstance(row, TraderError)
     ]
-    placed = iter(await place_batch(desk.orders, items, source=desk.command_id))
+    sent = await place_batch(desk.orders, items, source=desk.command_id)
+    executed = [row.order for row in sent if not isinstance(row, TraderError)]
+    for note in await after_exits(desk, executed):
+        desk.invocation.say(note)
+    placed = iter(sent)
     outcomes: list[Json | TraderError] = []
     for row in requests:
         outcome = row if isinstance(row, TraderError) else next(placed)

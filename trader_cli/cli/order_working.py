@@ -13,6 +13,7 @@ from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import (
     LimitWish,
     SizeWish,
+    after_exits,
     checked,
     held_position,
     known,
@@ -26,6 +27,7 @@ from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import number, order_json, orders_table, request_json
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, LimitRequest, MarketRequest, Order
+from trader_cli.domain.protection import callback_rate
 from trader_cli.domain.rules import Fallback
 from trader_cli.domain.terms import Direction, Side, TimeInForce
 from trader_cli.errors import PartialFailure, TraderError, UsageError, VenueError
@@ -127,7 +129,7 @@ async def place_smart(desk: Desk, wish: SmartWish, *, validate: bool = False) ->
                 position_side=position_side,
                 cancelled=cancelled,
             )
-    for note in result.notes:
+    for note in (*result.notes, *await after_exits(desk, result.orders)):
         desk.invocation.say(note)
     return await _worked_answer(desk, wish, first.quantity, result)
 
@@ -146,9 +148,8 @@ async def place_bracket(desk: Desk, wish: BracketWish) -> Answer:
     direction = Direction.LONG if wish.side is Side.BUY else Direction.SHORT
     if desk.invocation.shared.dry_run:
         return await _would_bracket(desk, wish, quantity, price, stop, target)
-    trailing = None
-    if wish.trailing_pct is not None:
-        trailing = TrailingPlan(callback_rate=wish.trailing_pct, activate_price=None)
+    rate = _callback_rate(desk, wish.trailing_pct)
+    trailing = None if rate is None else TrailingPlan(callback_rate=rate, activate_price=None)
     spec = ProtectionSpec(stop_price=stop, take_profit_price=target, trailing=trailing)
     style = EntryStyle.MARKET if wish.entry.kind is EntryKind.MARKET else EntryStyle.SMART
     with ctrl_c_ends_entry(desk.invocation) as cancelled:
@@ -168,11 +169,6 @@ async def place_bracket(desk: Desk, wish: BracketWish) -> Answer:
 
 async def _rest(desk: Desk, wish: BracketWish, stop: Decimal, target: Decimal | None) -> Answer:
     assert wish.entry.price is not None, "a limit entry has its price"
-    if wish.trailing_pct is not None:
-        raise UsageError(
-            "a trailing stop follows a position; it cannot wait with a resting entry",
-            advice="use --entry market or smart, or add `order trailing-stop` once it is filled",
-        )
     price = await price_at(desk, wish.symbol, wish.side, wish.entry.price)
     sized = SizeWish(quantity=wish.size.at(price, stop))
     request = await limit_request(
@@ -196,10 +192,26 @@ async def _rest(desk: Desk, wish: BracketWish, stop: Decimal, target: Decimal | 
         stop_price=stop,
         take_profit_price=target,
         source=desk.command_id,
+        callback_rate=_callback_rate(desk, wish.trailing_pct),
     )
     for note in resting.notes:
         desk.invocation.say(note)
+    if resting.trailing is not None and resting.trailing.activate_price is not None:
+        start = to_text(resting.trailing.activate_price)
+        desk.invocation.say(
+            f"the trailing stop begins to trail at {start}; if price gets there and turns "
+            "before the entry has filled, it ends and the stop alone protects"
+        )
     return _resting_answer(desk, resting)
+
+
+def _callback_rate(desk: Desk, percent: Decimal | None) -> Decimal | None:
+    if percent is None:
+        return None
+    rate, notes = callback_rate(percent)
+    for note in notes:
+        desk.invocation.say(note)
+    return rate
 
 
 async def _would_bracket(
@@ -311,6 +323,7 @@ def _resting_answer(desk: Desk, resting: Bracketed) -> Answer:
         entry=resting.entry,
         stop=resting.stop,
         take_profit=resting.take_profit,
+        trailing=resting.trailing,
         filled=resting.entry.filled_quantity,
         average=resting.entry.average_price,
         unprotected_ms=resting.unprotected_ms,

@@ -33,6 +33,8 @@ from trader_cli.cli.position_changes import (
 from trader_cli.cli.position_checks import show_pnl, sync_positions
 from trader_cli.cli.position_opening import OpenWish, open_position
 from trader_cli.cli.position_options import (
+    ExitStop,
+    ExitTarget,
     OfPosition,
     Quantity,
     RiskUsd,
@@ -180,8 +182,8 @@ def close(
 def protect(
     context: typer.Context,
     symbol: Symbol,
-    stop: Stop = None,
-    take_profit: TakeProfit = None,
+    stop: ExitStop = None,
+    take_profit: ExitTarget = None,
     trailing: Annotated[
         Decimal | None,
         typer.Option("--trailing", parser=positive_number, metavar="PCT", help="percent of price"),
@@ -208,8 +210,8 @@ def protect(
 def adopt(
     context: typer.Context,
     symbol: Symbol,
-    stop: Stop = None,
-    take_profit: TakeProfit = None,
+    stop: ExitStop = None,
+    take_profit: ExitTarget = None,
     advisor: Annotated[
         str | None,
         typer.Option("--advisor", metavar="NAME", help="whose it is for an engine"),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import held_position, known
+from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (
     cancelled_json,
     order_json,
@@ -18,7 +19,8 @@ from trader_cli.cli.records import (
 )
 from trader_cli.domain.account import Position
 from trader_cli.domain.client_id import is_own
-from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.instrument import Instrument, round_price_in_favour
+from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import only_reduces
 from trader_cli.domain.protection import (
     StopProblem,
@@ -86,11 +88,11 @@ async def protect_position(
     symbol: str,
     *,
     direction: Direction | None,
-    stop: Decimal | None,
-    take_profit: Decimal | None,
+    stop: PriceWish | None,
+    take_profit: PriceWish | None,
     trailing_pct: Decimal | None,
 ) -> Answer:
-    """Make stop, target and trailing stop rest.
+    """Make stop, target and trailing stop rest; distances are counted from the entry price.
 
     Raises:
         UsageError: no such position. RefusedByRisk: a price that cannot protect.
@@ -98,16 +100,18 @@ async def protect_position(
     """
     instrument = await known(desk, symbol)
     position = await held_position(desk, symbol, direction)
-    if stop is not None:
-        refuse_stop(instrument, position, stop)
-    if take_profit is not None:
+    stop_price = exit_price(desk, instrument, position, stop)
+    target_price = exit_price(desk, instrument, position, take_profit)
+    if stop_price is not None:
+        refuse_stop(instrument, position, stop_price)
+    if target_price is not None:
         mark = position.mark_price
-        _refuse_price(check_take_profit(position.direction, take_profit, mark=mark))
+        _refuse_price(check_take_profit(position.direction, target_price, mark=mark))
         entry = position.entry_price
-        _say(desk, note_on_target(position.direction, take_profit, entry=entry))
+        _say(desk, note_on_target(position.direction, target_price, entry=entry))
     spec = ProtectionSpec(
-        stop_price=stop,
-        take_profit_price=take_profit,
+        stop_price=stop_price,
+        take_profit_price=target_price,
         trailing=_trailing(desk, trailing_pct),
     )
     if desk.invocation.shared.dry_run:
@@ -119,6 +123,21 @@ async def protect_position(
         symbol, spec, source=desk.command_id, position_side=side
     )
     return await protected_answer(desk, position, protection)
+
+
+def exit_price(
+    desk: Desk, instrument: Instrument, position: Position, typed: PriceWish | None
+) -> Decimal | None:
+    """Return the price an exit was typed as; a distance is counted from the entry price."""
+    if typed is None or not typed.is_relative:
+        return None if typed is None else typed.number
+    exact = typed.at(position.entry_price, instrument.tick_size)
+    price = round_price_in_favour(instrument, exact, position.direction.exit_side)
+    desk.invocation.say(
+        f"{to_text(typed.number)}{typed.unit} from the entry {to_text(position.entry_price)}: "
+        f"{to_text(price)}"
+    )
+    return price
 
 
 def view_json(view: PositionView) -> Json:

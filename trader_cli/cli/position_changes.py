@@ -12,6 +12,7 @@ from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import held_position, known
 from trader_cli.cli.position_actions import (
     closed_answer,
+    exit_price,
     protected_answer,
     refuse_stop,
 )
@@ -22,6 +23,7 @@ from trader_cli.cli.position_opening import (
     with_defaults,
     would_open,
 )
+from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import number, position_json
 from trader_cli.domain.account import Position
 from trader_cli.domain.instrument import Instrument, round_quantity_down
@@ -161,8 +163,8 @@ async def adopt_position(
     symbol: str,
     *,
     direction: Direction | None,
-    stop: Decimal,
-    take_profit: Decimal | None,
+    stop: PriceWish,
+    take_profit: PriceWish | None,
     advisor: str | None,
 ) -> Answer:
     """Make a position that we did not open ours: its stop rests, then an engine may handle it.
@@ -173,7 +175,10 @@ async def adopt_position(
     """
     instrument = await known(desk, symbol)
     position = await held_position(desk, symbol, direction)
-    refuse_stop(instrument, position, stop)
+    stop_price = exit_price(desk, instrument, position, stop)
+    target_price = exit_price(desk, instrument, position, take_profit)
+    assert stop_price is not None, "an adopted position needs a stop"
+    refuse_stop(instrument, position, stop_price)
     owner = advisor or adopter(desk)
     if desk.invocation.shared.dry_run:
         data: Json = {"dry_run": True, "position": position_json(position), "advisor": owner}
@@ -181,7 +186,7 @@ async def adopt_position(
         return Answer(data=data, tables=lambda: [Table(title=title, columns=())])
     adopted = await desk.positions.adopt(
         symbol,
-        ProtectionSpec(stop_price=stop, take_profit_price=take_profit),
+        ProtectionSpec(stop_price=stop_price, take_profit_price=target_price),
         source=desk.command_id,
         advisor=owner,
         position_side=position.position_side,

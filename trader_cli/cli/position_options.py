@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trader_cli.cli.arguments import position_direction, positive_number
+from trader_cli.cli.prices import PriceWish, price_wish
 from trader_cli.domain.terms import Direction
 from trader_cli.errors import UsageError
 from trader_cli.trading.protection_spec import ProtectionSpec
@@ -46,6 +47,18 @@ StopRoi = Annotated[
 TakeProfit = Annotated[
     Decimal | None,
     typer.Option("--take-profit", parser=positive_number, metavar="P", help="target price"),
+]
+ExitStop = Annotated[
+    PriceWish | None,
+    typer.Option(
+        "--stop", parser=price_wish, metavar="P", help="stop price, or from the entry: -1%, +5t"
+    ),
+]
+ExitTarget = Annotated[
+    PriceWish | None,
+    typer.Option(
+        "--take-profit", parser=price_wish, metavar="P", help="target, or from the entry: +2%"
+    ),
 ]
 TakeProfitRoi = Annotated[
     Decimal | None,

@@ -1,7 +1,8 @@
-"""Prices as an operator types them: a number, or a distance from the touch.
+"""Prices as an operator types them: a number, or a distance.
 
-`+0.1%` and `-0.1%` are percent of the touch, `+5t` and `-5t` ticks from it. The touch is where an
-order of that side would rest: the bid for a buy, the ask for a sell.
+`+0.1%` and `-0.1%` are percent, `+5t` and `-5t` ticks. Orders are measured from the touch, where an
+order of that side would rest: the bid for a buy, the ask for a sell. The exits of a position that
+is held are measured from its entry price.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class PriceWish:
     def is_relative(self) -> bool:
         return self.unit is not _Unit.PRICE
 
-    def at(self, touch: Decimal, tick_size: Decimal) -> Decimal:
-        """Return the price; it is not on the tick yet.
+    def at(self, start: Decimal, tick_size: Decimal) -> Decimal:
+        """Return the price, a distance counted from `start`; it is not on the tick yet.
 
         Raises:
             UsageError: the distance leads below zero.
@@ -49,11 +50,11 @@ class PriceWish:
             case _Unit.PRICE:
                 price = self.number
             case _Unit.PERCENT:
-                price = touch * (ONE + self.number / HUNDRED)
+                price = start * (ONE + self.number / HUNDRED)
             case _Unit.TICKS:
-                price = touch + self.number * tick_size
+                price = start + self.number * tick_size
         if price <= 0:
-            raise UsageError(f"{to_text(self.number)}{self.unit} from {to_text(touch)} is no price")
+            raise UsageError(f"{to_text(self.number)}{self.unit} from {to_text(start)} is no price")
         return price
 
 

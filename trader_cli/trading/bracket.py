@@ -20,9 +20,10 @@ import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trader_cli.domain.account import Position
+from trader_cli.domain.account import BookTop, Position
 from trader_cli.domain.client_id import Leg
-from trader_cli.domain.numbers import to_text
+from trader_cli.domain.instrument import Instrument, round_price_in_favour
+from trader_cli.domain.numbers import HUNDRED, ONE, to_text
 from trader_cli.domain.order import AlgoOrder, LimitRequest, Order
 from trader_cli.domain.protection import check_stop, isolated_margin, liquidation_price
 from trader_cli.domain.terms import Direction, MarginType, Side
@@ -30,7 +31,7 @@ from trader_cli.errors import OutcomeUnknown, RefusedByRisk, Rejected, UsageErro
 from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, rest_at_once
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.protection_spec import ProtectionPlan
+from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Bracketed:
     stop: AlgoOrder
     take_profit: AlgoOrder | None
     unprotected_ms: int
+    trailing: AlgoOrder | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -56,8 +58,11 @@ async def rest_bracket(
     stop_price: Decimal,
     take_profit_price: Decimal | None,
     source: str,
+    callback_rate: Decimal | None = None,
 ) -> Bracketed:
-    """Rest an entry with stop and target.
+    """Rest an entry with stop and target, and a trailing stop of `callback_rate` percent.
+
+    See `waiting_trailing` for when that one begins to trail.
 
     Raises:
         UsageError, Halted, RefusedByRisk: nothing was sent.
@@ -67,9 +72,17 @@ async def rest_bracket(
     direction = Direction.LONG if request.side is Side.BUY else Direction.SHORT
     await refuse_bad_bracket(orders, request, stop_price, take_profit_price)
     await orders.clean_up_exits(request.symbol, position_side=request.position_side)
-    plan = ProtectionPlan(stop_price=stop_price, take_profit_price=take_profit_price)
+    trailing = None
+    if callback_rate is not None:
+        instrument, top = await asyncio.gather(
+            orders.instrument(request.symbol), orders.book(request.symbol)
+        )
+        trailing = waiting_trailing(instrument, direction, request.price, top, callback_rate)
+    plan = ProtectionPlan(
+        stop_price=stop_price, take_profit_price=take_profit_price, trailing=trailing
+    )
 
-    async def rest_exits() -> Protection:
+    async def rest_exits(quantity: Decimal) -> Protection:
         return await rest_at_once(
             orders,
             request.symbol,
@@ -78,17 +91,18 @@ async def rest_bracket(
             plan,
             source=source,
             within_s=orders.policy.protect_within_s,
+            quantity=quantity,
         )
 
     try:
         placed = await orders.place(request, source=source, leg=Leg.ENTRY, stop_price=stop_price)
     except OutcomeUnknown:
-        await rest_exits()  # perhaps the entry rests: then its stop must, too
+        await rest_exits(request.quantity)  # perhaps the entry rests: then its stop must, too
         raise
     entry = placed.order
     assert isinstance(entry, Order), "a limit order is a regular order"
     accepted_s = orders.clock.monotonic()
-    protection = await rest_exits()
+    protection = await rest_exits(entry.quantity)
     unprotected_ms = int((orders.clock.monotonic() - accepted_s) * 1000)
     if not isinstance(protection.stop, Resting):
         raise await _take_back(orders, entry, protection, source)
@@ -96,9 +110,33 @@ async def rest_bracket(
         entry=entry,
         stop=protection.stop.order,
         take_profit=_order_of(protection.take_profit),
+        trailing=_order_of(protection.trailing),
         unprotected_ms=unprotected_ms,
-        notes=(*placed.notes, *_said(protection)),
+        notes=(*placed.notes, *_notes_of(protection), *_said(protection)),
     )
+
+
+def waiting_trailing(
+    instrument: Instrument,
+    direction: Direction,
+    entry_price: Decimal,
+    top: BookTop,
+    callback_rate: Decimal,
+) -> TrailingPlan:
+    """Return a trailing stop that can rest before its entry has filled.
+
+    It begins to trail once price has gained `callback_rate` percent on the entry, which locks in
+    about the entry's price; but the exchange takes only a start beyond the present price, so it
+    is never nearer than one tick beyond the book.
+
+    Source: binance-usdm reference §7.2 (activatePrice on the far side of the last price).
+    """
+    sign = direction.sign
+    gained = entry_price * (ONE + sign * callback_rate / HUNDRED)
+    beyond = top.far(direction.entry_side) + sign * instrument.tick_size
+    start = max(gained, beyond) if direction is Direction.LONG else min(gained, beyond)
+    price = round_price_in_favour(instrument, start, direction.exit_side)
+    return TrailingPlan(callback_rate=callback_rate, activate_price=price)
 
 
 async def refuse_bad_bracket(
@@ -166,9 +204,9 @@ async def _take_back(
         VenueError: an order may still rest, or something is still held.
     """
     why = "; ".join(_said(protection)) or "the price is through the stop already"
-    target = _order_of(protection.take_profit)
-    if target is not None:
-        await orders.cancel_algo(target)
+    for other in (protection.take_profit, protection.trailing):
+        if isinstance(other, Resting):
+            await orders.cancel_algo(other.order)
     gone = await orders.cancel_order(entry) if entry.status.is_open else entry
     done = "the entry was taken back"
     if gone.filled_quantity > 0:
@@ -188,6 +226,11 @@ async def _held(orders: OrderManager, request: LimitRequest) -> Position | None:
 
 def _order_of(outcome: ExitOutcome | None) -> AlgoOrder | None:
     return outcome.order if isinstance(outcome, Resting) else None
+
+
+def _notes_of(protection: Protection) -> tuple[str, ...]:
+    parts = (protection.stop, protection.take_profit, protection.trailing)
+    return tuple(note for part in parts if isinstance(part, Resting) for note in part.notes)
 
 
 def _said(protection: Protection) -> tuple[str, ...]:

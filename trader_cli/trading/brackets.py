@@ -10,8 +10,9 @@ Source: binance-usdm reference §7.2, §5.3 (-4130), §5.2 (-2021).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -22,6 +23,7 @@ from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, WorkingType
 from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.trading.flatness import held_position, held_positions
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
@@ -135,46 +137,95 @@ async def rest_at_once(
     *,
     source: str,
     within_s: float,
+    quantity: Decimal | None = None,
 ) -> Protection:
     """Place the plan's stop and target as closePosition orders, in one round trip.
 
     For a position that is just being opened, or will be when a resting entry fills: nothing of ours
-    is looked for or replaced. A trailing stop needs a quantity and is left to `protect`.
+    is looked for or replaced. Where the exchange holds a closePosition order for the purpose
+    already, and `quantity` says what the entry can fill, that much is covered instead. A trailing
+    stop is placed only with `quantity`; else it is left to `protect`.
     """
-    parts = await asyncio.gather(
-        *(
-            _place_whole(desk, symbol, direction, position_side, leg, price, source, within_s)
-            for leg, price in (
-                (Leg.STOP, plan.stop_price),
-                (Leg.TAKE_PROFIT, plan.take_profit_price),
-            )
+    spots = [
+        (ExitSpot(symbol=symbol, direction=direction, position_side=position_side, leg=leg), price)
+        for leg, price in (
+            (Leg.STOP, plan.stop_price),
+            (Leg.TAKE_PROFIT, plan.take_profit_price),
         )
+    ]
+    trailing = None if quantity is None else plan.trailing
+    parts = await asyncio.gather(
+        *(_place_whole(desk, spot, price, source, within_s, quantity) for spot, price in spots),
+        _place_trailing(
+            desk, replace(spots[0][0], leg=Leg.TRAILING), trailing, source, within_s, quantity
+        ),
     )
-    stop, target = (None if isinstance(part, TraderError) else part for part in parts)
+    stop, target, trail = (None if isinstance(part, TraderError) else part for part in parts)
     return Protection(
         stop=stop,
         take_profit=target,
+        trailing=trail,
         problems=tuple(part for part in parts if isinstance(part, TraderError)),
     )
 
 
 async def _place_whole(
     desk: OrderDesk,
-    symbol: str,
-    direction: Direction,
-    position_side: PositionSide,
-    leg: Leg,
+    spot: ExitSpot,
     price: Decimal | None,
     source: str,
     within_s: float,
+    quantity: Decimal | None,
 ) -> ExitOutcome | TraderError | None:
     if price is None:
         return None
-    spot = ExitSpot(symbol=symbol, direction=direction, position_side=position_side, leg=leg)
     try:
         return Resting(order=await _place(desk, _request(spot, price), spot, source, within_s))
     except Rejected as error:
+        if error.code in _WOULD_TRIGGER:
+            return _would_trigger(spot, price, error)
+        if error.code != _ONE_IS_ENOUGH or quantity is None:
+            return error
+    except TraderError as error:
+        return error
+    return await _place_share(desk, spot, price, source, within_s, quantity)
+
+
+async def _place_share(
+    desk: OrderDesk,
+    spot: ExitSpot,
+    price: Decimal,
+    source: str,
+    within_s: float,
+    quantity: Decimal,
+) -> ExitOutcome | TraderError:
+    """Cover what one entry can fill, beside a closePosition order that rests already."""
+    note = (
+        f"a {spot.type} order for the whole {spot.symbol} position rests already and closes this "
+        f"part too when it is reached first; ours covers {to_text(quantity)}"
+    )
+    try:
+        order = await _place(desk, _request(spot, price, quantity), spot, source, within_s)
+    except Rejected as error:
         return _would_trigger(spot, price, error) if error.code in _WOULD_TRIGGER else error
+    except TraderError as error:
+        return error
+    return Resting(order=order, notes=(note,))
+
+
+async def _place_trailing(
+    desk: OrderDesk,
+    spot: ExitSpot,
+    plan: TrailingPlan | None,
+    source: str,
+    within_s: float,
+    quantity: Decimal | None,
+) -> ExitOutcome | TraderError | None:
+    if plan is None or quantity is None:
+        return None
+    try:
+        request = _trailing_request(spot, plan, quantity)
+        return Resting(order=await _place(desk, request, spot, source, within_s))
     except TraderError as error:
         return error
 
@@ -189,7 +240,8 @@ async def rest_exit(
 ) -> ExitOutcome:
     """Make one closePosition order rest at `trigger_price`, in place of our earlier ones.
 
-    Doing it again changes nothing. Foreign orders are left alone.
+    Doing it again changes nothing. Foreign orders are left alone, and so are exits that wait for
+    an entry of which nothing has filled: beside those the present quantity is covered.
 
     Raises:
         VenueError: it does not rest, or it is not known whether it does; what rested before still
@@ -199,6 +251,8 @@ async def rest_exit(
     price = round_price_in_favour(instrument, trigger_price, spot.direction.exit_side)
     rows = await desk.client.get_open_algo_orders(spot.symbol)
     own = [row for row in rows if spot.holds(row) and is_own(row.client_order_id)]
+    if own:
+        own, source = await _of_this_position(desk, spot, own, source)
     same = next((row for row in own if _is_as_wished(row, price)), None)
     if same is not None:
         others = [row for row in own if row.algo_id != same.algo_id]
@@ -214,6 +268,39 @@ async def rest_exit(
     return Resting(order=order, replaced=await _remove(desk, own))
 
 
+async def _of_this_position(
+    desk: OrderDesk, spot: ExitSpot, own: Sequence[AlgoOrder], source: str
+) -> tuple[list[AlgoOrder], str]:
+    """Return which of our exits are this position's, and whose the one in their place will be.
+
+    What replaces the exit of an entry that fills on has to stay with that entry, by its id.
+    """
+    entries = [
+        row
+        for row in await desk.client.get_open_orders(spot.symbol)
+        if is_own(row.client_order_id) and not only_reduces(row)
+    ]
+    mine: list[AlgoOrder] = []
+    for row in own:
+        entry = next(
+            (one for one in entries if belong_together(one.client_order_id, row.client_order_id)),
+            None,
+        )
+        if entry is not None and entry.filled_quantity == 0:
+            continue
+        mine.append(row)
+        if entry is not None:
+            source = _source_of(desk, row) or source
+    return mine, source
+
+
+def _source_of(desk: OrderDesk, order: AlgoOrder) -> str | None:
+    with contextlib.suppress(JournalUnavailable):
+        intent = desk.journal.intent(order.client_order_id)
+        return None if intent is None else intent.source
+    return None
+
+
 async def _swap_over_bridge(
     desk: OrderDesk,
     spot: ExitSpot,
@@ -227,17 +314,24 @@ async def _swap_over_bridge(
     quantity = await _position_size(desk, spot)
     if quantity == 0:
         raise Rejected(f"{spot.symbol} has no position to protect", code=_ONE_IS_ENOUGH)
+    covering = [row for row in own if row.close_position]
+    beside = "a closePosition order that is not this position's stays; ours covers " + to_text(
+        quantity
+    )
+    if not covering:
+        for row in own:
+            if (row.trigger_price, row.quantity) == (price, quantity):
+                others = [other for other in own if other.algo_id != row.algo_id]
+                return Resting(order=row, replaced=await _remove(desk, others), notes=(beside,))
     try:
         bridge = await _place(desk, _request(spot, price, quantity), spot, source, within_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, price, error)
         raise
-    covering = [row for row in own if row.close_position]
-    if not covering:
-        note = "another program's closePosition order stays; ours covers the present quantity"
-        return Resting(order=bridge, notes=(note,))
     removed = await _remove(desk, own)
+    if not covering:
+        return Resting(order=bridge, replaced=removed, notes=(beside,))
     try:
         order = await _place(desk, _request(spot, price), spot, source, within_s)
     except VenueError as error:
@@ -281,18 +375,8 @@ async def rest_trailing(
             others = [other for other in own if other.algo_id != row.algo_id]
             return Resting(order=row, replaced=await _remove(desk, others))
     spot = ExitSpot.of(position, Leg.TRAILING)
-    request = ConditionalRequest(
-        symbol=position.symbol,
-        side=side,
-        type=OrderType.TRAILING_STOP_MARKET,
-        client_order_id="",
-        quantity=quantity,
-        activate_price=plan.activate_price,
-        callback_rate=plan.callback_rate,
-        reduce_only=position.position_side is PositionSide.BOTH,
-        position_side=position.position_side,
-    )
     try:
+        request = _trailing_request(spot, plan, quantity)
         order = await _place(desk, request, spot, source, within_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
@@ -455,6 +539,20 @@ def _request(spot: ExitSpot, price: Decimal, quantity: Decimal | None = None) ->
         working_type=WorkingType.MARK_PRICE,
         close_position=quantity is None,
         reduce_only=quantity is not None and spot.position_side is PositionSide.BOTH,
+        position_side=spot.position_side,
+    )
+
+
+def _trailing_request(spot: ExitSpot, plan: TrailingPlan, quantity: Decimal) -> ConditionalRequest:
+    return ConditionalRequest(
+        symbol=spot.symbol,
+        side=spot.direction.exit_side,
+        type=OrderType.TRAILING_STOP_MARKET,
+        client_order_id="",
+        quantity=quantity,
+        activate_price=plan.activate_price,
+        callback_rate=plan.callback_rate,
+        reduce_only=spot.position_side is PositionSide.BOTH,
         position_side=spot.position_side,
     )
 

@@ -20,7 +20,7 @@ from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.order import Order
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.errors import VenueError
-from trader_cli.trading.brackets import Protection, covers, rest_at_once
+from trader_cli.trading.brackets import Protection, Resting, covers, rest_at_once
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
@@ -107,7 +107,7 @@ class Guard:
         if position is None or self._spec is None:
             return position
         plan = self._plan(self._spec, position.entry_price)
-        if plan == self._planned and self._is_complete:
+        if plan == self._planned and self._is_complete(position):
             return position
         again = await self._orders.protect(position, plan, source=self._source)
         self.must_close = again.must_close
@@ -117,9 +117,12 @@ class Guard:
             self._planned = plan
         return position
 
-    @property
-    def _is_complete(self) -> bool:
-        return self.protection is not None and not self.protection.problems
+    def _is_complete(self, position: Position) -> bool:
+        """Return True if all that was planned rests, and the stop covers what has filled since."""
+        done = self.protection
+        if done is None or done.problems:
+            return False
+        return not isinstance(done.stop, Resting) or covers(position, done.stop.order)
 
     async def _rest_exits(self, spec: ProtectionSpec) -> bool:
         """Try until the stop rests (True), nothing is left to protect (True), or it is too late."""
