@@ -17,11 +17,20 @@ from trader_cli.domain.account import Fill
 from trader_cli.domain.client_id import is_own
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
+from trader_cli.domain.terms import AlgoStatus, OrderStatus
 from trader_cli.errors import PartialFailure, Rejected, TraderError
+from trader_cli.trading.order_manager import ExitsMayRest
 from trader_cli.trading.order_tracker import Resolution
 
 _DAY_MS: Final = 86_400_000
 _ASKED_TOGETHER_MAX: Final = 30
+_TAKEN_BACK: Final = frozenset(
+    {
+        *(OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.EXPIRED_IN_MATCH),
+        *(AlgoStatus.CANCELED, AlgoStatus.EXPIRED),
+    }
+)
+"""How an order that is cancelled may have ended: nothing of it is or will be executed any more."""
 
 
 async def list_orders(desk: Desk, symbol: str | None) -> Answer:
@@ -108,7 +117,18 @@ async def cancel_order(desk: Desk, identifier: str, symbol: str | None) -> Answe
     if desk.invocation.shared.dry_run:
         answer = one_order("Would be cancelled", await desk.orders.find(identifier, symbol=symbol))
         return replace(answer, data=answer.data | {"dry_run": True})
-    return one_order("Cancelled", await desk.orders.cancel(identifier, symbol=symbol))
+    try:
+        ended = await desk.orders.cancel(identifier, symbol=symbol)
+    except ExitsMayRest as error:
+        return replace(one_order("Cancelled", error.order), failure=error)
+    if ended.status in _TAKEN_BACK:
+        return one_order("Cancelled", ended)
+    failure = Rejected(
+        f"the order was not cancelled: it is {ended.status}",
+        code="not_cancelled",
+        advice="it was executed, or fired, before the cancel arrived",
+    )
+    return replace(one_order("Not cancelled", ended), failure=failure)
 
 
 async def cancel_all_orders(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -17,9 +17,10 @@ from trader_cli.domain.client_id import Leg, is_own
 from trader_cli.domain.instrument import round_quantity_down, split_quantity
 from trader_cli.domain.order import AlgoOrder, MarketRequest, Order, only_reduces
 from trader_cli.domain.rules import Fallback
-from trader_cli.domain.terms import Direction, PositionSide, Side
+from trader_cli.domain.terms import AlgoStatus, Direction, PositionSide, Side
 from trader_cli.errors import (
     OutcomeUnknown,
+    PartialFailure,
     PermissionDenied,
     RateLimited,
     Rejected,
@@ -39,7 +40,7 @@ from trader_cli.trading.chase import EntryResult, FirstFill, Work, work
 from trader_cli.trading.flatness import held_everywhere, held_positions
 from trader_cli.trading.lookup import NO_SUCH_ORDER
 from trader_cli.trading.order_desk import OrderDesk, always
-from trader_cli.trading.order_tracker import RESOLVE_S
+from trader_cli.trading.order_tracker import RESOLVE_S, StillRests
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.protection_spec import ProtectionPlan
 
@@ -48,6 +49,19 @@ _SYMBOLS_ASKED_MAX: Final = 20
 _CLOSE_ROUNDS_MAX: Final = 8
 _CLOSE_PAUSE_S: Final = 0.1
 _REDUCE_ONLY_REFUSED: Final = frozenset({-2022, -4118})
+
+
+class ExitsMayRest(PartialFailure):
+    """An entry is gone, as `order` tells; the exits that waited for it may still rest."""
+
+    def __init__(self, order: Order, problem: VenueError) -> None:
+        super().__init__(
+            f"{order.client_order_id} is {order.status}; exits that waited for it may still rest: "
+            f"{problem.message}",
+            code="exits_may_rest",
+            advice="run `trader order resolve`: it removes what is left over",
+        )
+        self.order = order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,18 +411,39 @@ class OrderManager(OrderDesk):
             Rejected: it had ended before.
             OutcomeUnknown: it may still rest.
         """
+            ExitsMayRest: it is gone, what waited for it could not be looked for.
         order = await self.find(identifier, symbol=symbol)
         if not order.status.is_open:
             raise Rejected(f"order {identifier} is {order.status} already", code=-2011)
-        if isinstance(order, AlgoOrder):
-            await self.cancel_algo(order)
-            return await self.client.get_algo_order(order.symbol, order.algo_id)
-        gone = await self.cancel_order(order)
+        try:
+            if isinstance(order, AlgoOrder):
+                return await self._cancel_conditional(order)
+            gone = await self.cancel_order(order)
+        except StillRests as error:
+            raise error.proof from error
         if is_own(order.client_order_id) and not only_reduces(order):
-            await self.clean_up_exits(order.symbol, position_side=order.position_side)
+            try:
+                await self.clean_up_exits(order.symbol, position_side=order.position_side)
+            except VenueError as error:
+                raise ExitsMayRest(gone, error) from error
         return gone
 
     async def amend(
+    async def _cancel_conditional(self, order: AlgoOrder) -> AlgoOrder:
+        """Cancel it and return how it ended: it may have fired instead."""
+        cancelled = await self.cancel_algo(order)
+        try:
+            return await self.client.get_algo_order(order.symbol, order.algo_id)
+        except VenueError as error:
+            if cancelled:  # only the picture of it is poorer
+                return replace(order, status=AlgoStatus.CANCELED)
+            raise OutcomeUnknown(
+                f"{order.client_order_id} rests no more, and whether it fired could not be read: "
+                f"{error.message}",
+                code=error.code,
+                advice=f"look at `trader order show {order.algo_id} --symbol {order.symbol}`",
+            ) from error
+
         self,
         identifier: str,
         *,

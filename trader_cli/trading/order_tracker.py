@@ -24,6 +24,7 @@ from trader_cli.domain.order import (
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.errors import (
     OutcomeUnknown,
+    PermissionDenied,
     RateLimited,
     Rejected,
     UsageError,
@@ -60,6 +61,17 @@ _LATEST_KEPT: Final = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
     """What an intent turned out to be; `order` is None where nothing reached the exchange."""
+class StillRests(OutcomeUnknown):
+    """A cancel whose every try provably did not arrive; `proof` is what the last one came to.
+
+    For a command that did more than cancel it is one of its unknown outcomes: the order may go on.
+    """
+
+    def __init__(self, message: str, *, proof: VenueError) -> None:
+        super().__init__(message, code=proof.code)
+        self.proof = proof
+
+
 
     client_order_id: str
     status: IntentStatus
@@ -233,9 +245,11 @@ class OrderTracker:
             OutcomeUnknown: it could not be learned whether the order is gone.
         """
         problem: VenueError | None = None
+            StillRests: proven not to have arrived.
         for retry in range(_CANCEL_TRIES):
             if retry > 0:
                 await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
+        doubtful = False
             try:
                 final = await self._cancel_once(order)
             except RateLimited as error:
@@ -243,17 +257,17 @@ class OrderTracker:
                 if error.banned:
                     break
             except VenueError as error:
+                doubtful = doubtful or isinstance(error, OutcomeUnknown)
+                if _is_in_vain(error):
+                    break
                 problem = error
             else:
                 if not final.status.is_open:
                     self._keep(final)
                     self._note_order(final)
                     return final
-        detail = "it still rests" if problem is None else problem.message
-        raise OutcomeUnknown(
-            f"cancelling {order.client_order_id} on {order.symbol} did not succeed: {detail}",
-            code=None if problem is None else problem.code,
-        ) from problem
+                doubtful = True
+        raise _not_cancelled(order, problem, doubtful=doubtful) from problem
 
     async def _cancel_once(self, order: Order) -> Order:
         try:
@@ -261,14 +275,22 @@ class OrderTracker:
         except Rejected as error:
             if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
                 raise
-        return await self.client.get_order_status(order.symbol, order.order_id)
+        try:
+            return await self.client.get_order_status(order.symbol, order.order_id)
+        except VenueError as error:
+            raise OutcomeUnknown(
+                f"it rests no more, and how it ended could not be read: {error.message}",
+                code=error.code,
+            ) from error
 
     async def cancel_algo(self, order: AlgoOrder) -> bool:
         """Cancel a conditional order; False if it had already ended or is triggering.
 
+            StillRests: proven not to have arrived.
         Raises:
             OutcomeUnknown: it could not be learned whether the order is gone.
         """
+        doubtful = False
         problem: VenueError | None = None
         for retry in range(_CANCEL_TRIES):
             if retry > 0:
@@ -279,22 +301,16 @@ class OrderTracker:
                 if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
                     raise
                 # After a lost answer this is what our own cancel looks like the second time.
-                return problem is not None
-            except RateLimited as error:
-                problem = error
-                if error.banned:
-                    break
+                return doubtful
             except VenueError as error:
+                doubtful = doubtful or isinstance(error, OutcomeUnknown)
+                if _is_in_vain(error):
+                    break
                 problem = error
             else:
                 self._note_id(order.client_order_id, IntentEvent.CANCEL, {})
                 return True
-        assert problem is not None, "every other way has returned"
-        raise OutcomeUnknown(
-            f"cancelling {order.client_order_id} on {order.symbol} did not succeed: "
-            f"{problem.message}",
-            code=problem.code,
-        ) from problem
+        raise _not_cancelled(order, problem, doubtful=doubtful) from problem
 
     # --- journaling what was learned ---------------------------------------------------------
 
@@ -312,7 +328,25 @@ class OrderTracker:
                 contradiction = {"client_order_id": client_order_id, "event": event, **details}
                 self.journal.record(CONTRADICTION_ROW, contradiction, durable=True)
             elif not _is_idle(intent.status, event):
-                self.journal.record_event(client_order_id, event, details)
+                self.journal.record_event(
+                    client_order_id, event, details, deadline_ms=NOTE_JOURNAL_MS, keep=True
+                )
+
+
+def _is_in_vain(error: VenueError) -> bool:
+    """Return True if trying again cannot help: we are banned, or the key may not."""
+    return isinstance(error, PermissionDenied) or (isinstance(error, RateLimited) and error.banned)
+
+
+def _not_cancelled(
+    order: Order | AlgoOrder, problem: VenueError | None, *, doubtful: bool
+) -> OutcomeUnknown:
+    """Return what a cancel ends in whose tries are used up."""
+    detail = "it still rests" if problem is None else problem.message
+    text = f"cancelling {order.client_order_id} on {order.symbol} did not succeed: {detail}"
+    if problem is not None and not doubtful:
+        return StillRests(text, proof=problem)
+    return OutcomeUnknown(text, code=None if problem is None else problem.code)
 
 
 def _is_idle(status: IntentStatus, event: IntentEvent) -> bool:
