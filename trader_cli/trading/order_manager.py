@@ -409,9 +409,10 @@ class OrderManager(OrderDesk):
         Raises:
             UsageError: no such order.
             Rejected: it had ended before.
+            NotSent, RateLimited, PermissionDenied: proven not to have arrived; it rests.
             OutcomeUnknown: it may still rest.
-        """
             ExitsMayRest: it is gone, what waited for it could not be looked for.
+        """
         order = await self.find(identifier, symbol=symbol)
         if not order.status.is_open:
             raise Rejected(f"order {identifier} is {order.status} already", code=-2011)
@@ -428,7 +429,6 @@ class OrderManager(OrderDesk):
                 raise ExitsMayRest(gone, error) from error
         return gone
 
-    async def amend(
     async def _cancel_conditional(self, order: AlgoOrder) -> AlgoOrder:
         """Cancel it and return how it ended: it may have fired instead."""
         cancelled = await self.cancel_algo(order)
@@ -444,6 +444,7 @@ class OrderManager(OrderDesk):
                 advice=f"look at `trader order show {order.algo_id} --symbol {order.symbol}`",
             ) from error
 
+    async def amend(
         self,
         identifier: str,
         *,

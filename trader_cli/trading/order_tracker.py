@@ -58,9 +58,6 @@ _CANCEL_TRIES: Final = 5
 _LATEST_KEPT: Final = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
-    """What an intent turned out to be; `order` is None where nothing reached the exchange."""
 class StillRests(OutcomeUnknown):
     """A cancel whose every try provably did not arrive; `proof` is what the last one came to.
 
@@ -72,6 +69,9 @@ class StillRests(OutcomeUnknown):
         self.proof = proof
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What an intent turned out to be; `order` is None where nothing reached the exchange."""
 
     client_order_id: str
     status: IntentStatus
@@ -242,25 +242,21 @@ class OrderTracker:
         Cancels may be repeated. An order that had already ended is returned as it ended.
 
         Raises:
+            StillRests: proven not to have arrived.
             OutcomeUnknown: it could not be learned whether the order is gone.
         """
         problem: VenueError | None = None
-            StillRests: proven not to have arrived.
+        doubtful = False
         for retry in range(_CANCEL_TRIES):
             if retry > 0:
                 await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
-        doubtful = False
             try:
                 final = await self._cancel_once(order)
-            except RateLimited as error:
-                problem = error
-                if error.banned:
-                    break
             except VenueError as error:
+                problem = error
                 doubtful = doubtful or isinstance(error, OutcomeUnknown)
                 if _is_in_vain(error):
                     break
-                problem = error
             else:
                 if not final.status.is_open:
                     self._keep(final)
@@ -286,12 +282,12 @@ class OrderTracker:
     async def cancel_algo(self, order: AlgoOrder) -> bool:
         """Cancel a conditional order; False if it had already ended or is triggering.
 
-            StillRests: proven not to have arrived.
         Raises:
+            StillRests: proven not to have arrived.
             OutcomeUnknown: it could not be learned whether the order is gone.
         """
-        doubtful = False
         problem: VenueError | None = None
+        doubtful = False
         for retry in range(_CANCEL_TRIES):
             if retry > 0:
                 await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
@@ -303,10 +299,10 @@ class OrderTracker:
                 # After a lost answer this is what our own cancel looks like the second time.
                 return doubtful
             except VenueError as error:
+                problem = error
                 doubtful = doubtful or isinstance(error, OutcomeUnknown)
                 if _is_in_vain(error):
                     break
-                problem = error
             else:
                 self._note_id(order.client_order_id, IntentEvent.CANCEL, {})
                 return True
@@ -328,9 +324,7 @@ class OrderTracker:
                 contradiction = {"client_order_id": client_order_id, "event": event, **details}
                 self.journal.record(CONTRADICTION_ROW, contradiction, durable=True)
             elif not _is_idle(intent.status, event):
-                self.journal.record_event(
-                    client_order_id, event, details, deadline_ms=NOTE_JOURNAL_MS, keep=True
-                )
+                self.journal.record_event(client_order_id, event, details)
 
 
 def _is_in_vain(error: VenueError) -> bool:
