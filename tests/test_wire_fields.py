@@ -92,3 +92,10 @@ class TestReading:
         for wrong in (True, 1.0, "1.", ".1", "1_0"):
             with pytest.raises(DecodeError):
                 Fields("row", {"p": wrong}).decimal("p")
+
+    def test_text_that_may_be_absent_is_none_and_never_something_else(self) -> None:
+        assert Fields("row", {"er": "7"}).text_or_none("er") == "7"
+        for absent in ({}, {"er": None}, {"er": ""}):
+            assert Fields("row", absent).text_or_none("er") is None
+        with pytest.raises(DecodeError, match="er: expected a string, got 7"):
+            Fields("row", {"er": 7}).text_or_none("er")

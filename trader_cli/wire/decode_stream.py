@@ -8,6 +8,7 @@ Source: `stream.py` for the shapes, binance-usdm reference §10.3, §11.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.account import BookTop, Fill, MarkPrice
@@ -89,7 +90,8 @@ def decode_market_event(value: object) -> DecodedMarketEvent | None:
 
 
 def _order_updated(event: Fields) -> OrderUpdated:
-    row = event.child("o", symbol_key="s")
+    # Named by hand: an order's events are by far the most frequent ones.
+    row = Fields("ORDER_TRADE_UPDATE", event.raw("o"), symbol_key="s")
     order = _Order(
         symbol=row.text("s"),
         order_id=row.integer("i"),
@@ -108,20 +110,19 @@ def _order_updated(event: Fields) -> OrderUpdated:
         created_ms=None,
         updated_ms=row.integer("T"),
     )
-    reason = row.text("er") if row.has("er") else "0"
+    reason = row.text_or_none("er")
+    quantity = row.decimal("l")
     return _OrderUpdated(
         order=order,
         execution=row.word("x", ExecutionType),
-        fill=_fill(row, order),
+        fill=None if quantity.is_zero() else _fill(row, order, quantity),
         expiry_reason=None if reason == "0" else reason,
         venue_ms=event.integer("T"),
     )
 
 
-def _fill(row: Fields, order: Order) -> Fill | None:
+def _fill(row: Fields, order: Order, quantity: Decimal) -> Fill:
     """Return the execution of this event; a liquidation's (CALCULATED) has one too."""
-    if row.decimal("l") == 0:
-        return None
     return _Fill(
         symbol=order.symbol,
         trade_id=row.integer("t"),
@@ -130,10 +131,10 @@ def _fill(row: Fields, order: Order) -> Fill | None:
         side=order.side,
         position_side=order.position_side,
         price=row.decimal("L"),
-        quantity=row.decimal("l"),
+        quantity=quantity,
         realized_pnl=row.decimal("rp"),
         commission=row.decimal_or_none("n") or ZERO,
-        commission_asset=row.text("N") if row.has("N") else "",
+        commission_asset=row.text_or_none("N") or "",
         maker=row.flag("m"),
         time_ms=order.updated_ms,
     )
@@ -162,7 +163,7 @@ def _algo_updated(event: Fields) -> AlgoUpdated:
             time_in_force=row.word("f", TimeInForce),
             order_id=row.integer("ai") if has_order else None,
             filled_quantity=row.decimal_or_none("aq"),
-            reject_reason=row.text("rm") if row.has("rm") else None,
+            reject_reason=row.text_or_none("rm"),
             created_ms=None,
             updated_ms=event.integer("T"),
         ),

@@ -124,6 +124,11 @@ class Fields:
             return value
         raise self._wrong(key, "a string")
 
+    def text_or_none(self, key: str) -> str | None:
+        """Return None for a missing, null or empty value."""
+        value = self._row.get(key)
+        return None if value is None or value == "" else self.text(key)
+
     def integer(self, key: str) -> int:
         """Return an integer; digits in a string count, a boolean or a fraction does not."""
         value = self._row.get(key)
