@@ -322,6 +322,20 @@ def test_a_stop_vanishes_right_after_the_request_that_placed_it(paper: PaperVenu
     assert paper.ask("GET", "/fapi/v1/openAlgoOrders") == []
 
 
+def test_what_a_stranger_is_refused_is_no_answer_to_the_request_it_follows(
+    paper: PaperVenue,
+) -> None:
+    impossible = {"symbol": SYMBOL, "quantity": "0.0001"}
+    paper.exchange.faults.arm(FaultKind.FOREIGN_ORDER, path=ORDER, details=impossible)
+
+    placed = paper.ask("POST", ORDER, MARKET)
+
+    assert placed["status"] == "FILLED"
+    assert [
+        row["orderId"] for row in paper.ask("GET", "/fapi/v1/allOrders", {"symbol": SYMBOL})
+    ] == [placed["orderId"]]
+
+
 async def test_a_stranger_trades_places_and_cancels_on_our_account(paper: PaperVenue) -> None:
     async with our_client(paper) as client:
         await place(client)

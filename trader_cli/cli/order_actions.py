@@ -30,7 +30,14 @@ from trader_cli.domain.order import (
     only_reduces,
 )
 from trader_cli.domain.protection import check_stop
-from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side, TimeInForce
+from trader_cli.domain.terms import (
+    Direction,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    Side,
+    TimeInForce,
+)
 from trader_cli.errors import PartialFailure, UsageError, VenueError
 from trader_cli.trading.amending import leg_of_type
 from trader_cli.trading.fitting import fit, known_instrument
@@ -124,17 +131,18 @@ async def place_market(desk: Desk, wish: MarketWish, *, validate: bool = False) 
     """Place a market order, or a bounded IOC limit order where the slippage is bounded."""
     request = await market_request(desk, wish)
     answer = await place(desk, request, validate=validate)
-    if wish.max_slippage_bps is None or desk.invocation.shared.dry_run or validate:
+    if desk.invocation.shared.dry_run or validate:
         return answer
     filled, wanted = Decimal(answer.data["filled_quantity"]), Decimal(answer.data["quantity"])
-    if filled >= wanted:
+    if filled >= wanted or OrderStatus(answer.data["status"]).is_open:
         return answer
-    bound = to_text(wish.max_slippage_bps)
+    within = "at market"
+    if wish.max_slippage_bps is not None:
+        within = f"within {to_text(wish.max_slippage_bps)} basis points"
     return replace(
         answer,
         failure=PartialFailure(
-            f"{to_text(filled)} of {to_text(wanted)} were executed within {bound} basis points; "
-            "the rest expired",
+            f"{to_text(filled)} of {to_text(wanted)} were executed {within}; the rest expired",
             code="not_filled",
         ),
     )

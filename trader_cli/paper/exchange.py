@@ -8,6 +8,7 @@ clock run the very same exchange. Must not know sockets or threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -143,8 +144,7 @@ class Exchange:
             if fault is not None and not fault.executes:
                 return fault.response
             response = self._answer(route, request, now_ms)
-            for armed in self.faults.acts_after(request.method, request.path, now_ms):
-                self.let_happen(armed, now_ms)
+            self.let_follow(request.method, request.path, now_ms)
         except RateRefusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after_s)}
             return json_response(refusal.status, error_body(refusal), headers)
@@ -152,6 +152,12 @@ class Exchange:
             headers = self._headers(route, request.peer, now_ms)
             return json_response(error_status(refusal), error_body(refusal), headers)
         return response if fault is None else fault.response
+
+    def let_follow(self, method: str, path: str, now_ms: int) -> None:
+        """Let happen what is armed to follow this request; what it answers is another matter."""
+        for armed in self.faults.acts_after(method, path, now_ms):
+            with suppress(VenueRefusal):  # a stranger's order may be refused, too
+                self.let_happen(armed, now_ms)
 
     def let_happen(self, armed: Armed, now_ms: int) -> None:
         """Let one armed act happen now, and everybody hear of it."""

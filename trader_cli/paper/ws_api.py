@@ -202,8 +202,7 @@ class WsApi:
         fault = self._exchange.faults.meet(route.method, route.path, now_ms)
         if fault is None or fault.executes:
             result = self._result(session, route, request, now_ms)
-            for armed in self._exchange.faults.acts_after(route.method, route.path, now_ms):
-                self._exchange.let_happen(armed, now_ms)
+            self._exchange.let_follow(route.method, route.path, now_ms)
             if fault is None:
                 return {"status": _OK, "result": result}
         response = fault.response
