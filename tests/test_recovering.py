@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.engine_rig import SYMBOL, Rig, rig
 from tests.support.facts import NOW_MS, position
+from tests.support.paper_transport import MemoryResponse, MemorySession
 from trader_cli.domain.account import Fill
 from trader_cli.domain.client_id import Leg, client_order_id
 from trader_cli.domain.order import LimitRequest
@@ -22,10 +24,11 @@ from trader_cli.domain.terms import Direction, PositionSide, Side
 from trader_cli.engine.decide import step
 from trader_cli.engine.draft import EngineRules
 from trader_cli.engine.facts import Ownership, PositionSeen
-from trader_cli.engine.readings import held_position, is_still_that_trade
+from trader_cli.engine.readings import Standing, held_position, standing_of
 from trader_cli.engine.remembered import OpenDecision
 from trader_cli.engine.settling import round_trip
 from trader_cli.engine.state import EngineState
+from trader_cli.paper.protocol import HttpRequest
 
 
 @pytest.fixture
@@ -164,6 +167,133 @@ async def test_holding_time_counts_from_the_entry_over_restarts(world: Rig) -> N
     await world.until(lambda: world.quantity() == 0, within_s=8)
 
 
+# --- readings that do not fit --------------------------------------------------------------------
+
+
+class LaggingSession(MemorySession):
+    """Shows no positions, or no executions, for a while: reading endpoints may lag behind.
+
+    Attributes:
+        hides: the end of the path whose answers are empty lists now, None for none.
+    """
+
+    hides: str | None = None
+
+    @asynccontextmanager
+    async def _answered(self, request: HttpRequest) -> AsyncIterator[MemoryResponse]:
+        async with super()._answered(request) as answer:
+            if self.hides is not None and request.path.endswith(self.hides):
+                answer = replace(answer, body=b"[]")
+            yield answer
+
+
+async def test_position_that_readings_missed_for_long_is_owned_again_when_they_show_it(
+    world: Rig,
+) -> None:
+    session = LaggingSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    session.hides = "/positionRisk"
+    await world.pass_time(20)
+    assert "still_open" in [row["kind"] for row in world.reports("warning")]
+    before = world.algos()
+
+    session.hides = None
+    await world.pass_time(6)
+
+    assert world.algos() == before
+    world.decide("LONG", advisor="lion")
+    await world.pass_time(1)
+    assert world.refusals() == ["owned"]
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=8)
+    assert world.quantity() == 0
+
+
+async def test_nothing_opens_while_executions_and_readings_do_not_fit(world: Rig) -> None:
+    session = LaggingSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    held = world.quantity()
+    session.hides = "/positionRisk"
+    await world.pass_time(20)
+
+    world.decide("LONG", advisor="lion")
+    await world.pass_time(15)
+
+    assert world.quantity() == held
+    assert world.open_orders() == []
+    assert world.reports("reconciled")[-1]["unclear"] == [SYMBOL]
+
+
+async def test_position_by_hand_that_took_its_place_while_unseen_stays_a_persons(
+    world: Rig,
+) -> None:
+    session = LaggingSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    held = format(world.quantity(), "f")
+    session.hides = "/positionRisk"
+    world.network.streams_up = False
+    world.network.break_user_stream()
+    await world.pass_time(12)
+    world.by_hand("SELL", held)
+    world.by_hand("BUY", held)
+
+    session.hides = None
+    world.network.streams_up = True
+    await world.until(lambda: world.reports("closed"), within_s=20)
+    await world.pass_time(5)
+    world.decide("CUT_LOSS")
+    await world.pass_time(3)
+
+    assert world.quantity() == Decimal(held)
+
+
+@pytest.mark.parametrize("endpoint", ["/positionRisk", "/userTrades"])
+async def test_restart_whose_first_readings_lag_neither_strips_nor_loses_its_position(
+    world: Rig, endpoint: str
+) -> None:
+    await in_position(world)
+    await world.kill_9()
+    before = world.algos()
+    session = LaggingSession(world.paper)
+    session.hides = endpoint
+    await world.start(session=session)
+    await world.pass_time(8)
+    assert world.algos() == before
+
+    session.hides = None
+    await world.pass_time(8)
+    assert world.algos() == before
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.reports("closed"), within_s=8)
+    assert world.quantity() == 0
+
+
+async def test_position_whose_executions_never_come_is_nobodys_after_half_a_minute(
+    world: Rig,
+) -> None:
+    await in_position(world)
+    await world.kill_9()
+    session = LaggingSession(world.paper)
+    session.hides = "/userTrades"
+    await world.start(session=session)
+    await world.pass_time(20)
+    assert world.reports("reconciled")[-1]["unclear"] == [SYMBOL]
+
+    await world.pass_time(20)
+
+    assert world.reports("reconciled")[-1]["unclear"] == []
+    world.decide("LONG", advisor="lion")
+    await world.pass_time(1)
+    assert world.refusals() == ["not_own_position"]
+    assert len(world.stops()) == 1
+
+
 # --- whose it is -------------------------------------------------------------------------------
 
 
@@ -204,27 +334,35 @@ BUY, SELL = Side.BUY, Side.SELL
 @pytest.mark.parametrize(
     ("fills", "held", "expected"),
     [
-        ([fill(1, BUY, "0.01")], "0.01", True),
-        ([fill(1, BUY, "0.004"), fill(2, BUY, "0.006")], "0.01", True),
-        ([fill(1, BUY, "0.01"), fill(2, SELL, "0.004")], "0.006", True),
-        ([fill(1, BUY, "0.01"), fill(2, SELL, "0.01"), fill(3, BUY, "0.01")], "0.01", False),
-        ([fill(1, BUY, "0.01")], "0.02", False),
-        ([fill(1, SELL, "0.01")], "-0.01", False),
-        ([fill(1, BUY, "0.01", at=NOW_MS - 3_000)], "0.01", False),
-        ([], "0.01", False),
+        ([fill(1, BUY, "0.01")], "0.01", Standing.HELD),
+        ([fill(1, BUY, "0.004"), fill(2, BUY, "0.006")], "0.01", Standing.HELD),
+        ([fill(1, BUY, "0.01"), fill(2, SELL, "0.004")], "0.006", Standing.HELD),
+        ([fill(1, BUY, "0.01"), fill(2, SELL, "0.01")], "0", Standing.OVER),
+        (
+            [fill(1, BUY, "0.01"), fill(2, SELL, "0.01"), fill(3, BUY, "0.01")],
+            "0.01",
+            Standing.OVER,
+        ),
+        ([fill(1, BUY, "0.01")], "0.02", Standing.UNCLEAR),
+        ([fill(1, BUY, "0.01")], "0", Standing.UNCLEAR),
+        ([fill(1, SELL, "0.01")], "-0.01", Standing.OVER),
+        ([fill(1, BUY, "0.01", at=NOW_MS - 3_000)], "0.01", Standing.OVER),
+        ([], "0.01", Standing.OVER),
     ],
 )
 def test_position_is_the_trade_only_if_its_fills_lead_to_it_without_flat_between(
-    fills: list[Fill], held: str, expected: bool
+    fills: list[Fill], held: str, expected: Standing
 ) -> None:
-    found = is_still_that_trade(fills, decision(), position(held), began_ms=NOW_MS)
+    shown = None if held == "0" else position(held)
 
-    assert found is expected
+    assert standing_of(fills, decision(), shown, began_ms=NOW_MS) is expected
 
 
 @given(st.permutations([fill(1, BUY, "0.004"), fill(2, BUY, "0.006"), fill(3, SELL, "0.002")]))
 def test_order_of_the_list_does_not_matter(fills: list[Fill]) -> None:
-    assert is_still_that_trade(fills, decision(), position("0.008"), began_ms=NOW_MS)
+    found = standing_of(fills, decision(), position("0.008"), began_ms=NOW_MS)
+
+    assert found is Standing.HELD
 
 
 def test_hedge_mode_shows_the_preferred_side_else_the_larger() -> None:

@@ -28,6 +28,7 @@ from trader_cli.engine.wallet_book import WalletBook
 from trader_cli.trading.other_assets import MARGIN_ASSET
 
 _ENDED_KEPT: Final = 4_096
+_TOLD_KEPT: Final = 256
 _OVERLAP_MS: Final = 2_000
 """How long before a reading an event may lie and still know better: both clocks err a little."""
 
@@ -61,6 +62,7 @@ class AccountMirror:
         self._missing_since: dict[PositionKey, int] = {}
         self._leverages: dict[str, int] = {}
         self._ended: OrderedDict[object, None] = OrderedDict()
+        self._told: dict[str, None] = {}
         self._wallet = WalletBook()
         self._transferred: list[Decimal] = []
         self._fills_seen: OrderedDict[object, None] = OrderedDict()
@@ -167,6 +169,10 @@ class AccountMirror:
         """Return the open conditional orders."""
         return [row for row in self._algos.values() if symbol in (None, row.symbol)]
 
+    def told(self) -> frozenset[str]:
+        """Return the client ids of the orders last heard of, resting or over."""
+        return frozenset(self._told)
+
     def positions(self, symbol: str | None = None) -> list[Position]:
         """Return the positions that are not flat."""
         return [
@@ -196,7 +202,13 @@ class AccountMirror:
 
     # --- merging -----------------------------------------------------------------------------
 
+    def _hear_of(self, client_order_id: str) -> None:
+        self._told[client_order_id] = None
+        if len(self._told) > _TOLD_KEPT:
+            del self._told[next(iter(self._told))]
+
     def _take_order(self, order: Order) -> None:
+        self._hear_of(order.client_order_id)
         key = (order.symbol, order.order_id)
         if key in self._ended:
             return
@@ -211,6 +223,7 @@ class AccountMirror:
             self._orders[key] = order
 
     def _take_algo(self, algo: AlgoOrder) -> None:
+        self._hear_of(algo.client_order_id)
         key = ("algo", algo.algo_id)
         if key in self._ended:
             return

@@ -197,6 +197,7 @@ class Intake:
                 "cancelled_entries": list(recovered.cancelled),
                 "drifts": list(recovered.drifts),
                 "positions": len(recovered.reading.positions),
+                "unclear": [row.symbol for row in recovered.unclear],
             },
         )
         owners = {row.symbol: row.ownership for row in recovered.owned}

@@ -15,24 +15,13 @@ from typing import Final
 
 from trader_cli.domain.account import IncomeRow
 from trader_cli.domain.numbers import ZERO
-from trader_cli.trading.equity import day_start_ms
+from trader_cli.trading.equity import TRANSFER_TYPES, day_start_ms
 
 _OVERLAP_MS: Final = 15 * 60_000
 """How late a row may appear behind its own time."""
 
 _MATCH_MS: Final = 60 * 60_000
 """How far apart stream and ledger may tell of the same transfer."""
-
-_TRANSFERS: Final = frozenset(
-    {
-        "TRANSFER",
-        "INTERNAL_TRANSFER",
-        "CROSS_COLLATERAL_TRANSFER",
-        "STRATEGY_UMFUTURES_TRANSFER",
-        "COIN_SWAP_DEPOSIT",
-        "COIN_SWAP_WITHDRAW",
-    }
-)
 
 RowKey = tuple[str, int]
 
@@ -88,7 +77,7 @@ class Ledger:
 
     def _is_new_transfer(self, row: IncomeRow) -> bool:
         return (
-            row.income_type in _TRANSFERS
+            row.income_type in TRANSFER_TYPES
             and row.asset == "USDT"
             and row.time_ms > self.transfers_from_ms
         )

@@ -140,6 +140,7 @@ class LiveTradingEngine:
             protecting,
             latch=latch,
             on_trade=self._count_trade,
+            on_still_open=lambda symbol: self._reconciling.reclaim(symbol),
             kill=self._begin_kill,
             reconcile=lambda: self._reconciling.want(),
         )
@@ -365,6 +366,7 @@ class LiveTradingEngine:
                 self._warn("read", error.message)
             else:
                 await self._inbox.put(reading)
+                self._reconciling.saw(reading)
             self._tell_odd_rows()
 
     def _tell_odd_rows(self) -> None:

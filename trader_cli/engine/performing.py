@@ -44,18 +44,20 @@ class Performer:
         *,
         latch: HaltLatch,
         on_trade: Callable[[str, TradeResult], None],
+        on_still_open: Callable[[str], None],
         kill: Callable[[str], None],
         reconcile: Callable[[], None],
     ) -> None:
         """
         Args:
             on_trade: told every settled trade under its advisor.
+            on_still_open: told the symbol of a trade that turned out not to be over.
             kill, reconcile: begin it; they return at once.
         """
         self._hands = hands
         self._protecting = protecting
         self._latch = latch
-        self._settling = Settling(hands, on_trade=on_trade)
+        self._settling = Settling(hands, on_trade=on_trade, on_still_open=on_still_open)
         self._kill = kill
         self._reconcile = reconcile
         self._workers: dict[str, SymbolWorker] = {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum, unique
 from typing import Final, TypeVar
 
 from trader_cli.domain.account import Fill, Position, SymbolConfig
@@ -93,24 +95,46 @@ def entry_was_filled(journal: Journal, decision: OpenDecision, fills: Sequence[F
     return any(str(fill.order_id) in own for fill in fills)
 
 
-def is_still_that_trade(
-    fills: Sequence[Fill], decision: OpenDecision, position: Position, *, began_ms: int
-) -> bool:
-    """Return True if the position is the one that the decision's entry opened.
+def entry_is_known_filled(journal: Journal, decision: OpenDecision) -> bool:
+    """Return True if an answer once told that an entry order of the decision executed something."""
+    return any(
+        Decimal(intent.outcome.get("filled_quantity", "0")) > 0
+        for intent in journal.intents_of(decision.signal.decision_id)
+        if intent.leg is Leg.ENTRY
+    )
 
-    It is not if the fills since have been flat in between, or do not add up to what is held:
-    then somebody else opened what is there now.
+
+@unique
+class Standing(StrEnum):
+    """What the executions and the position together say of a trade."""
+
+    HELD = "held"
+    OVER = "over"
+    UNCLEAR = "unclear"  # they do not fit yet: one of the two readings is behind
+
+
+def standing_of(
+    fills: Sequence[Fill], decision: OpenDecision, position: Position | None, *, began_ms: int
+) -> Standing:
+    """Return whether the position is the one that the decision's entry opened.
+
+    A trade is over once the executions since have been flat in between: what is there now, if
+    anything, somebody else opened. It is held where they add up to what is there. Else they prove
+    that something is held which the position's reading does not show so, or not yet.
     """
     held_before = ZERO if decision.adoption is None else decision.adoption.held_before
-    running, began = held_before, held_before != 0
+    running = held_before
     for fill in sorted(fills, key=lambda row: (row.time_ms, row.trade_id)):
         if fill.time_ms < began_ms - _MARGIN_MS:
             continue
         running += fill.quantity * fill.side.sign
-        began = True
         if running == 0:
-            return False
-    return began and running == position.quantity and position.direction is decision.direction
+            return Standing.OVER
+    if running == 0:
+        return Standing.OVER
+    if position is None or position.quantity != running:
+        return Standing.UNCLEAR
+    return Standing.HELD if position.direction is decision.direction else Standing.OVER
 
 
 def _flat(parts: Iterable[Iterable[_T]]) -> tuple[_T, ...]:

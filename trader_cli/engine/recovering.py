@@ -21,10 +21,12 @@ from trader_cli.engine.facts import Ownership, PositionSeen
 from trader_cli.engine.hands import Hands
 from trader_cli.engine.readings import (
     Reading,
+    Standing,
+    entry_is_known_filled,
     entry_was_filled,
     held_position,
-    is_still_that_trade,
     read,
+    standing_of,
 )
 from trader_cli.engine.remembered import OpenDecision
 from trader_cli.trading.order_tracker import RESOLVE_S
@@ -57,6 +59,18 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unclear:
+    """A trade that the executions prove to be held, and the position's reading does not show so.
+
+    Attributes:
+        is_seen: a position is there, of another size; False while none is shown.
+    """
+
+    symbol: str
+    is_seen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
     """A reconcile that succeeded.
 
@@ -66,6 +80,7 @@ class Recovered:
         resolved: how many intents were proven.
         unresolved: client ids whose outcome is still unknown; nothing opens on their symbols.
         cancelled: client ids of entries of an earlier run that were taken back.
+        unclear: trades whose executions and positions do not fit yet; nothing opens beside them.
         drifts: differences between our belief and the exchange, as sentences.
         stream_is_open: False where the user stream could not be opened in time.
         is_final: False while doubtful orders are still being asked about.
@@ -80,12 +95,13 @@ class Recovered:
     drifts: tuple[str, ...]
     owned: tuple[Owned, ...]
     gone: tuple[Gone, ...]
+    unclear: tuple[Unclear, ...]
     stream_is_open: bool
     is_final: bool
 
     @property
     def may_open(self) -> bool:
-        return self.stream_is_open and self.is_final
+        return self.stream_is_open and self.is_final and not self.unclear
 
 
 async def recover(
@@ -97,6 +113,7 @@ async def recover(
     at_start: bool,
     stream_is_open: bool,
     is_patient: bool,
+    given_up: Container[str] = (),
 ) -> Recovered:
     """Reconcile the account and return what was found.
 
@@ -107,6 +124,7 @@ async def recover(
         at_start: take back entries that an earlier run left resting, and exits without a position.
         is_patient: wait for the proof that a doubtful order never came, which takes longer than a
             position may be naked; else what is found at once is told, and the rest is doubtful.
+        given_up: symbols whose position is somebody else's if it does not fit the executions yet.
 
     Raises:
         VenueError: something could not be read; nothing is concluded.
@@ -119,13 +137,16 @@ async def recover(
         await asyncio.gather(
             *(hands.orders.cancel_order(row) for row in entries if isinstance(row, Order))
         )
-        await asyncio.gather(*(hands.orders.clean_up_exits(symbol) for symbol in symbols))
         cancelled = tuple(row.client_order_id for row in entries)
     reading, summary = await asyncio.gather(
         read(hands.client, symbols), hands.client.get_account_summary()
     )
     answered_ms = hands.client.venue_now_ms()
-    owned, gone = await _owners(hands, reading, open_decisions)
+    owned, gone, unclear = await _owners(hands, reading, open_decisions, given_up)
+    if at_start:
+        in_doubt = {row.symbol for row in unclear}
+        idle = [symbol for symbol in symbols if symbol not in in_doubt]
+        await asyncio.gather(*(hands.orders.clean_up_exits(symbol) for symbol in idle))
     for ended in gone:
         await _remove_exits_of(hands, ended, reading.algos)
     return Recovered(
@@ -138,6 +159,7 @@ async def recover(
         drifts=tuple(f"{row.kind} {row.symbol}: {row.message}" for row in report.drifts),
         owned=owned,
         gone=gone,
+        unclear=unclear,
         stream_is_open=stream_is_open,
         is_final=is_patient or report.is_clean,
     )
@@ -161,10 +183,14 @@ async def _remove_exits_of(hands: Hands, gone: Gone, algos: Sequence[AlgoOrder])
 
 
 async def _owners(
-    hands: Hands, reading: Reading, open_decisions: Mapping[str, OpenDecision]
-) -> tuple[tuple[Owned, ...], tuple[Gone, ...]]:
+    hands: Hands,
+    reading: Reading,
+    open_decisions: Mapping[str, OpenDecision],
+    given_up: Container[str],
+) -> tuple[tuple[Owned, ...], tuple[Gone, ...], tuple[Unclear, ...]]:
     owned: list[Owned] = []
     gone: list[Gone] = []
+    unclear: list[Unclear] = []
     offset_ms = hands.client.venue_now_ms() - hands.clock.now_ms()
     for symbol, decision in open_decisions.items():
         adoption = decision.adoption
@@ -175,17 +201,25 @@ async def _owners(
             for row in await hands.client.get_fills(symbol, start_ms=began_ms - 2_000)
             if row.position_side is side
         ]
+        position = held_position(
+            (row for row in reading.positions if row.position_side is side),
+            symbol,
+            prefer=decision.direction,
+        )
         was_held = adoption is not None and adoption.held_before != 0
         if not (fills or was_held) or not entry_was_filled(hands.journal, decision, fills):
+            may_be_ours = position is not None and symbol not in given_up
+            if may_be_ours and entry_is_known_filled(hands.journal, decision):
+                unclear.append(Unclear(symbol=symbol, is_seen=True))
             continue
-        position = held_position(reading.positions, symbol, prefer=decision.direction)
-        if position is not None and is_still_that_trade(
-            fills, decision, position, began_ms=began_ms
-        ):
+        standing = standing_of(fills, decision, position, began_ms=began_ms)
+        if standing is Standing.UNCLEAR and (position is None or symbol not in given_up):
+            unclear.append(Unclear(symbol=symbol, is_seen=position is not None))
+        elif standing is Standing.HELD and position is not None:
             owned.append(_owned(hands, decision, position, began_ms))
         elif fills:
             gone.append(_gone(hands, decision, fills, began_ms))
-    return tuple(owned), tuple(gone)
+    return tuple(owned), tuple(gone), tuple(unclear)
 
 
 def _owned(hands: Hands, decision: OpenDecision, position: Position, began_ms: int) -> Owned:

@@ -113,6 +113,16 @@ def remember(journal: Journal, *, now_ms: int, rules: BridgeRules) -> Remembered
     )
 
 
+def open_decisions(journal: Journal) -> dict[str, OpenDecision]:
+    """Return by symbol the decisions that were acted on and whose trades are not settled.
+
+    Raises:
+        JournalUnavailable: the journal cannot be read.
+    """
+    decisions = [*journal.rows(kind=DECISION), *journal.rows(kind=ADOPTED)]
+    return _open_decisions(decisions, journal.rows(kind=TRADE))
+
+
 def decision_row(signal: Signal, symbol: str, direction: Direction, *, is_add: bool) -> JsonObject:
     """Return the row that says a decision is being acted on; written before its first order."""
     row: dict[str, object] = {

@@ -49,11 +49,23 @@ class _Sums:
 
 
 class Settling:
-    """Settles trades; `on_trade` is told each result under its advisor."""
+    """Settles trades."""
 
-    def __init__(self, hands: Hands, *, on_trade: Callable[[str, TradeResult], None]) -> None:
+    def __init__(
+        self,
+        hands: Hands,
+        *,
+        on_trade: Callable[[str, TradeResult], None],
+        on_still_open: Callable[[str], None],
+    ) -> None:
+        """
+        Args:
+            on_trade: told each result under its advisor.
+            on_still_open: told the symbol of a trade that the executions say is not over.
+        """
         self._hands = hands
         self._on_trade = on_trade
+        self._on_still_open = on_still_open
 
     async def settle(
         self, action: SettleTrade, *, leverage: int | None, unprotected_ms: int, began_ms: int
@@ -69,6 +81,7 @@ class Settling:
             message = "reported gone, but its fills say that it is held: its exits stay"
             fields = {"symbol": action.symbol, "kind": "still_open", "message": message}
             self._hands.report("warning", fields)
+            self._on_still_open(action.symbol)
             return
         await self._clean_up(action.symbol)
         rates = await self._rates(fills)

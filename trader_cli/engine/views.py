@@ -19,6 +19,9 @@ from trader_cli.trading.risk_terms import EntryBlock, HaltView, MarkView, RiskVi
 from trader_cli.trading.risk_view import resting_entries
 
 _MINUTE_MS: Final = 60_000
+_STREAM_LAG_MS: Final = 2_000
+"""So far the stream may be behind what answers to requests have told already."""
+
 _CATCH_UP_S: Final = 0.01
 _CATCH_UP_MAX: Final = 100
 
@@ -83,6 +86,9 @@ class EngineViews:
             blocks=(*self._blocks, *self._losses.blocks(), *self._unknown_blocks()),
             last_loss_ms=self.last_loss_ms,
             entries_last_minute=len(self._entries),
+            began_ms=now_ms,
+            lag_ms=_STREAM_LAG_MS,
+            seen=self._mirror.told(),
         )
 
     async def _catch_up(self) -> None:
