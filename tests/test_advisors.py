@@ -15,6 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from trader_cli.engine.advisor_logs import (
+    LOG_BYTES_MAX,
+    keep_small,
+    log_file_of,
+    put_aside_if_large,
+)
 from trader_cli.engine.advisors import (
     SHIM,
     AdvisorDied,
@@ -117,6 +123,40 @@ async def test_advisor_runs_in_the_bridge_folder_and_its_output_goes_to_a_log(
     assert f"here {os.path.realpath(tmp_path / 'bridge')}\n" in log
     assert "oops" in log
     assert capfd.readouterr() == ("", "")
+
+
+async def test_log_of_a_running_advisor_is_put_aside_once_it_is_large(tmp_path: Path) -> None:
+    program = script(
+        tmp_path,
+        "import pathlib, sys, time\n"
+        f"sys.stdout.write('a' * {LOG_BYTES_MAX})\nprint('b', flush=True)\n"
+        "open('large', 'w').close()\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+        "print('c', flush=True)\nopen('done', 'w').close()\ntime.sleep(600)",
+    )
+    folder, log = tmp_path / "bridge", tmp_path / "logs" / "advisor-advisor.log"
+    async with supervised(program, tmp_path) as (_, clock):
+        await until((folder / "large").exists)
+        keeper = asyncio.create_task(keep_small([log], clock=clock))
+        await until(lambda: log.stat().st_size == 0)
+        (folder / "go").touch()
+        await until((folder / "done").exists)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+    assert log.read_text() == "c\n"
+    aside = log.with_suffix(".log.1").read_text()
+    assert (len(aside), aside[-2:]) == (LOG_BYTES_MAX + 2, "b\n")
+
+
+def test_log_of_just_the_size_that_is_allowed_stays(tmp_path: Path) -> None:
+    log = log_file_of(tmp_path, "pulse")
+    put_aside_if_large(log)
+    log.write_bytes(b"a" * LOG_BYTES_MAX)
+
+    put_aside_if_large(log)
+
+    assert (log.stat().st_size, list(tmp_path.iterdir())) == (LOG_BYTES_MAX, [log])
 
 
 async def test_environment_holds_no_means_to_trade(tmp_path: Path) -> None:

@@ -537,6 +537,17 @@ async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(worl
     assert world.refusals() == ["halted"]
 
 
+async def test_fill_that_is_told_twice_is_printed_once(world: Rig) -> None:
+    world.paper.exchange.faults.arm(FaultKind.EVENTS_DUPLICATED, times=1_000)
+    await in_position(world)
+    await world.pass_time(2)
+
+    told = [(row["order_id"], row["price"], row["quantity"]) for row in world.reports("fill")]
+    trades = world.paper.ask("GET", "/fapi/v1/userTrades", {"symbol": SYMBOL})
+    assert len(told) == len(trades)
+    assert world.reports("fill")[0]["fee_asset"] == "USDT"
+
+
 # --- streams ------------------------------------------------------------------------------------
 
 

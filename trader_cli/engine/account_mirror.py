@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from trader_cli.domain.account import Position, SymbolConfig
+from trader_cli.domain.account import Fill, Position, SymbolConfig
 from trader_cli.domain.account_events import (
     AccountUpdated,
     AlgoUpdated,
@@ -181,6 +181,10 @@ class AccountMirror:
             if not row.is_flat and symbol in (None, row.symbol)
         ]
 
+    def knows_fill(self, fill: Fill) -> bool:
+        """Return True if the execution was told before."""
+        return _key_of(fill) in self._fills_seen
+
     @property
     def leverages(self) -> dict[str, int]:
         """The leverage in effect by symbol, where known."""
@@ -267,7 +271,7 @@ class AccountMirror:
 
     def _book_fill(self, event: OrderUpdated) -> None:
         fill = event.fill
-        if fill is None or not _remember(self._fills_seen, (fill.symbol, fill.trade_id)):
+        if fill is None or not _remember(self._fills_seen, _key_of(fill)):
             return
         amount = fill.realized_pnl
         if fill.commission_asset == MARGIN_ASSET:
@@ -287,6 +291,10 @@ class AccountMirror:
         self._wallet.book(changes, at_ms=event.venue_ms)
         if event.reason in _TRANSFERS:
             self._transferred.append(changes)
+
+
+def _key_of(fill: Fill) -> tuple[str, int]:
+    return fill.symbol, fill.trade_id
 
 
 def _remember(seen: OrderedDict[object, None], key: object) -> bool:

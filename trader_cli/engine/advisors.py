@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from trader_cli.clock import Clock
+from trader_cli.engine.advisor_logs import log_file_of, put_aside_if_large
 from trader_cli.errors import UsageError
 
 SHIM: Final = Path(__file__).with_name("advisor_shim.py")
@@ -32,7 +33,6 @@ _HEALTHY_S: Final = 60.0
 """An advisor that ran this long starts again with the shortest pause."""
 
 _END_S: Final = 5.0  # above the shim's own grace between TERM and KILL
-_LOG_BYTES_MAX: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,9 +250,8 @@ def _prepare(bridge_dir: Path, log_dir: Path, name: str) -> Path:
     """Make the folders; return the log file's path, the former log put aside once it is large."""
     bridge_dir.mkdir(parents=True, exist_ok=True)
     log_dir.mkdir(parents=True, exist_ok=True)
-    log_file = log_dir / f"advisor-{name}.log"
-    if log_file.exists() and log_file.stat().st_size > _LOG_BYTES_MAX:
-        log_file.replace(log_file.with_suffix(".log.1"))
+    log_file = log_file_of(log_dir, name)
+    put_aside_if_large(log_file)
     return log_file
 
 

@@ -111,10 +111,11 @@ class Intake:
                 return self._take_bridge(news)
 
     def _take_order(self, event: OrderUpdated) -> Sequence[Fact]:
-        self._hands.mirror.apply(event)
+        mirror, fill = self._hands.mirror, event.fill
+        is_news = fill is not None and not mirror.knows_fill(fill)
+        mirror.apply(event)
         self._hands.orders.observe(event)
-        fill = event.fill
-        if fill is None:
+        if fill is None or not is_news:
             return ()
         self._on_booked()
         self._hands.report(

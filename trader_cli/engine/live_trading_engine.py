@@ -21,6 +21,7 @@ from trader_cli.clock import Clock
 from trader_cli.domain.account_events import StreamGap, UserEvent
 from trader_cli.domain.signal import Signal
 from trader_cli.engine.account_mirror import AccountMirror
+from trader_cli.engine.advisor_logs import keep_small, log_file_of
 from trader_cli.engine.advisors import (
     AdvisorEvent,
     advisor_fields,
@@ -320,6 +321,10 @@ class LiveTradingEngine:
             self._reconciling.run(),
             self._kill_when_wanted(),
             self._feedback.run(options.bridge.feedback_max_age_s / 2),
+            keep_small(
+                (log_file_of(options.log_dir, program.name) for program in options.programs),
+                clock=self._clock,
+            ),
             *(
                 supervise(
                     program,
