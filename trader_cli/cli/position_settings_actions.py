@@ -12,6 +12,7 @@ from trader_cli.cli.position_actions import refuse_leverage
 from trader_cli.cli.records import number
 from trader_cli.domain.account import Position
 from trader_cli.domain.terms import Direction, MarginType
+from trader_cli.errors import VenueError
 from trader_cli.trading.position_view import PositionView, liquidation_distance_pct
 
 
@@ -25,9 +26,10 @@ async def set_leverage(desk: Desk, symbol: str, value: int | None) -> Answer:
     limit = desk.limits.max_leverage
     if value is not None:
         refuse_leverage(value, limit)
-        if not desk.invocation.shared.dry_run:
-            await desk.positions.set_leverage(symbol, value)
+    # Read before the change: once it is made, nothing that fails may hide it.
     data = await _settings_json(desk, symbol) | {"max_leverage": limit}
+    if value is not None and not desk.invocation.shared.dry_run:
+        data["leverage"] = await desk.positions.set_leverage(symbol, value)
     return Answer(data=data, tables=lambda: [pairs("Leverage", data)])
 
 
@@ -45,28 +47,33 @@ async def change_margin(
         UsageError: margin is to be moved, and there is no such isolated position.
     """
     await known(desk, symbol)
+    settings = await _settings_json(desk, symbol)
     moved: Position | None = None
     if not desk.invocation.shared.dry_run:
         if margin_type is not None:
             await desk.positions.set_margin_type(symbol, margin_type)
+            settings["margin_type"] = margin_type.value
         if amount is not None:
             held = await held_position(desk, symbol, direction)
             moved = await desk.positions.move_margin(
                 symbol, amount, position_side=held.position_side
             )
-    views = await desk.positions.list_positions(symbol)
-    if moved is not None and amount is not None and amount < 0:
-        _warn_of_liquidation(desk, views)
-    data = await _settings_json(desk, symbol) | {"positions": [_margin_json(row) for row in views]}
-
-    def tables_of() -> Json:
-        return {name: value for name, value in data.items() if name != "positions"}
-
+    shown: list[Json] | None = None
+    try:
+        views = await desk.positions.list_positions(symbol)
+    except VenueError as error:
+        if margin_type is None and moved is None:
+            raise
+        desk.invocation.say(f"it is done; what it came to could not be read: {error.message}")
+    else:
+        shown = [_margin_json(row) for row in views]
+        if moved is not None and amount is not None and amount < 0:
+            _warn_of_liquidation(desk, views)
     return Answer(
-        data=data,
+        data=settings | {"positions": shown},
         tables=lambda: [
-            pairs("Margin", tables_of()),
-            *(pairs("Position", row) for row in data["positions"]),
+            pairs("Margin", settings),
+            *(pairs("Position", row) for row in shown or ()),
         ],
     )
 
@@ -78,10 +85,11 @@ async def set_mode(desk: Desk, *, hedge: bool | None) -> Answer:
         Rejected: -4067 with open orders, -4068 with positions.
     """
     changed = False
-    if hedge is not None and not desk.invocation.shared.dry_run:
+    if hedge is None or desk.invocation.shared.dry_run:
+        hedge = (await desk.client.get_account_summary()).hedge_mode
+    else:
         changed = await desk.positions.set_position_mode(hedge=hedge)
-    summary = await desk.client.get_account_summary()
-    data: Json = {"mode": "hedge" if summary.hedge_mode else "one-way", "changed": changed}
+    data: Json = {"mode": "hedge" if hedge else "one-way", "changed": changed}
     return Answer(data=data, tables=lambda: [pairs("Position mode", data)])
 
 

@@ -8,12 +8,13 @@ Source: binance-usdm reference §8, §5.3 (-4046, -4047, -4048, -4067, -4068, -4
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.account import Position, SymbolConfig
 from trader_cli.domain.terms import MarginType
-from trader_cli.errors import Rejected, UsageError
+from trader_cli.errors import Rejected, UsageError, VenueError
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.settings_change import change
 
@@ -108,7 +109,9 @@ async def move_margin(desk: OrderDesk, position: Position, amount: Decimal) -> P
         absence_ms=desk.absence_ms,
         again=False,
     )
-    return await _read(desk, position) or position
+    with suppress(VenueError):  # it is moved; only the picture of it is poorer
+        return await _read(desk, position) or position
+    return position
 
 
 async def set_position_mode(desk: OrderDesk, *, hedge: bool) -> bool:

@@ -27,6 +27,7 @@ from trader_cli.domain.terms import Direction, OrderType, Side
 from trader_cli.errors import (
     NotSent,
     OutcomeUnknown,
+    RateLimited,
     Rejected,
     UsageError,
     VenueError,
@@ -170,13 +171,20 @@ async def _settle(
     desk: OrderDesk, order: Order, request: LimitRequest, error: OutcomeUnknown, within_s: float
 ) -> Order:
     """Ask until the order shows the change, has ended, or the change can no longer arrive."""
+    unproven = OutcomeUnknown(
+        f"whether {order.client_order_id} on {order.symbol} was amended is unknown",
+        code=error.code,
+        advice=f"look at `trader order show {order.order_id} --symbol {order.symbol}`",
+    )
     end_s = desk.clock.monotonic() + within_s
     too_late_ms = desk.client.venue_now_ms() + desk.absence_ms
     while True:
         asked_ms = desk.client.venue_now_ms()
         try:
             fresh = await desk.refresh(order)
-        except VenueError:
+        except VenueError as problem:
+            if isinstance(problem, RateLimited) and problem.banned:
+                raise unproven from error  # nothing can be asked before it is over
             fresh = None  # a read that failed proves nothing
         if fresh is not None:
             changed = is_as_amended(fresh, request.price, request.quantity)
@@ -187,11 +195,7 @@ async def _settle(
                     f"{order.client_order_id} was not amended: {error.message}", code=error.code
                 ) from error
         if desk.clock.monotonic() >= end_s:
-            raise OutcomeUnknown(
-                f"whether {order.client_order_id} on {order.symbol} was amended is unknown",
-                code=error.code,
-                advice=f"look at `trader order show {order.order_id} --symbol {order.symbol}`",
-            ) from error
+            raise unproven from error
         await desk.clock.sleep(_ASK_PAUSE_S)
 
 
