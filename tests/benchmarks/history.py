@@ -18,7 +18,7 @@ from trader_cli.paper.records import IncomeRecord, OrderRecord, TradeRecord
 from trader_cli.paper.state import Changes
 from trader_cli.paper.state_file import FileState
 
-_BATCH = 20_000
+_BATCH = 2_000
 _FIRST_ORDER = 34_000_000_000
 _FIRST_TRADE = 1_000_000_000
 _FIRST_INCOME = 9_000_000_000

@@ -1,19 +1,20 @@
 """The venue's memory in one SQLite file, so that a killed server forgets nothing it answered.
 
-Write-ahead logging without a sync per commit: a commit reaches the kernel before `save`
-returns, so it survives the end of the process, and costs microseconds. Rows are JSON beside
-the few columns that are searched. Must not know what the records mean.
+What changes is appended to a log first (`state_log.py`), which costs microseconds, and goes from
+there into the tables (`state_tables.py`) in large pieces, on a thread beside the exchange. Who
+asks the tables something waits until they are up to date. Must not know what the records mean.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
 import orjson
 
+from trader_cli.errors import BrokenInvariant
 from trader_cli.paper.records import (
     AlgoRecord,
     AmendmentRecord,
@@ -24,126 +25,44 @@ from trader_cli.paper.records import (
     from_json,
 )
 from trader_cli.paper.state import MARKET_SNAPSHOT, Changes, JsonObject, Window
+from trader_cli.paper.state_log import StateLog
+from trader_cli.paper.state_tables import ID_TABLES, Rows, clear_tables, open_tables
 
 _Record = TypeVar("_Record")
 
-_CACHE_KIB: Final = 16_384
-"""Enough for the index pages a year of orders comes back to."""
+_PIECE_BYTES: Final = 1 << 18
+"""How much goes into the tables at a time: some four hundred orders, a few milliseconds."""
 
-_CHECKPOINT_PAGES: Final = 4_000
-_ID_TAIL: Final = "id INTEGER PRIMARY KEY, symbol TEXT, time_ms INTEGER, body TEXT"
-_SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS orders (client_id TEXT, open INTEGER, forced INTEGER, {_ID_TAIL});
-CREATE INDEX IF NOT EXISTS orders_symbol ON orders (symbol, id);
-CREATE INDEX IF NOT EXISTS orders_client ON orders (client_id);
-CREATE INDEX IF NOT EXISTS orders_open ON orders (id) WHERE open;
-CREATE INDEX IF NOT EXISTS orders_forced ON orders (id) WHERE forced;
-CREATE TABLE IF NOT EXISTS algos (client_id TEXT, open INTEGER, {_ID_TAIL});
-CREATE INDEX IF NOT EXISTS algos_symbol ON algos (symbol, id);
-CREATE INDEX IF NOT EXISTS algos_client ON algos (client_id);
-CREATE INDEX IF NOT EXISTS algos_open ON algos (id) WHERE open;
-CREATE TABLE IF NOT EXISTS trades (order_id INTEGER, {_ID_TAIL});
-CREATE INDEX IF NOT EXISTS trades_symbol ON trades (symbol, id);
-CREATE INDEX IF NOT EXISTS trades_order ON trades (order_id);
-CREATE TABLE IF NOT EXISTS income (type TEXT, {_ID_TAIL});
-CREATE INDEX IF NOT EXISTS income_time ON income (time_ms);
-CREATE TABLE IF NOT EXISTS amendments (order_id INTEGER, {_ID_TAIL});
-CREATE INDEX IF NOT EXISTS amendments_order ON amendments (order_id);
-CREATE TABLE IF NOT EXISTS margin_moves ({_ID_TAIL});
-CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, body TEXT);
-"""
-_UPSERT_ORDER: Final = """
-INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body
-"""
-_UPSERT_ALGO: Final = """
-INSERT INTO algos VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET open = excluded.open, body = excluded.body
-"""
-_ID_TABLES: Final = ("orders", "algos", "trades", "income", "amendments", "margin_moves")
+_BEHIND_BYTES_MAX: Final = 1 << 22
+"""How far the tables may fall behind before the exchange waits for them."""
 
 
 class FileState:
     """A `State` in a file, readable by its owner only. One process at a time writes it."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file; its folder is created too."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, cached_statements=64)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        self._db.executescript(_SCHEMA)
+        """Open or create the file, and take into it what a killed process left in its log."""
+        self._db = open_tables(path)
+        self._log = StateLog(path)
+        self._waiting = Rows()
+        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future[None] | None = None
+        for left, lines in self._log.left().items():
+            _write(self._db, _read_lines(left, lines), left)
 
     def save(self, changes: Changes) -> None:
-        """Write all changes in one transaction."""
-        db = self._db
-        db.execute("BEGIN")
-        db.executemany(
-            _UPSERT_ORDER,
-            [
-                (
-                    o.client_order_id,
-                    o.status.is_open,
-                    o.forced,
-                    o.order_id,
-                    o.symbol,
-                    o.created_ms,
-                    _dump(o),
-                )
-                for o in changes.orders.values()
-            ],
-        )
-        if changes.trades:
-            db.executemany(
-                "INSERT INTO trades VALUES (?, ?, ?, ?, ?)",
-                [(t.order_id, t.trade_id, t.symbol, t.time_ms, _dump(t)) for t in changes.trades],
-            )
-        if changes.income:
-            db.executemany(
-                "INSERT INTO income VALUES (?, ?, ?, ?, ?)",
-                [(r.type, r.tran_id, r.symbol, r.time_ms, _dump(r)) for r in changes.income],
-            )
-        if changes.algos or changes.amendments or changes.margin_moves:
-            self._save_rarer(changes)
-        db.executemany(
-            "INSERT OR REPLACE INTO snapshots VALUES (?, ?)",
-            [(name, _dump(body)) for name, body in changes.snapshots.items()],
-        )
-        db.execute("COMMIT")
-
-    def _save_rarer(self, changes: Changes) -> None:
-        db = self._db
-        db.executemany(
-            _UPSERT_ALGO,
-            [
-                (
-                    a.client_algo_id,
-                    a.status.is_open,
-                    a.algo_id,
-                    a.symbol,
-                    a.created_ms,
-                    _dump(a),
-                )
-                for a in changes.algos.values()
-            ],
-        )
-        db.executemany(
-            "INSERT INTO amendments VALUES (?, ?, ?, ?, ?)",
-            [
-                (r.order_id, r.amendment_id, r.symbol, r.time_ms, _dump(r))
-                for r in changes.amendments
-            ],
-        )
-        db.executemany(
-            "INSERT INTO margin_moves VALUES (?, ?, ?, ?)",
-            [(r.move_id, r.symbol, r.time_ms, _dump(r)) for r in changes.margin_moves],
-        )
+        """Append all changes to the log; the tables follow."""
+        self._log.append(self._waiting.add(changes))
+        if self._waiting.size < _PIECE_BYTES:
+            return
+        busy = self._writing is not None and not self._writing.done()
+        if not busy or self._waiting.size >= _BEHIND_BYTES_MAX:
+            self._join()
+            self._writing = self._writer.submit(_write, self._db, self._waiting, self._log.cut())
+            self._waiting = Rows()
 
     def snapshots(self) -> dict[str, JsonObject]:
-        rows = self._db.execute("SELECT name, body FROM snapshots").fetchall()
+        rows = self._tables().execute("SELECT name, body FROM snapshots").fetchall()
         return {name: orjson.loads(body) for name, body in rows}
 
     def load_market(self) -> JsonObject | None:
@@ -151,8 +70,8 @@ class FileState:
 
     def last_ids(self) -> dict[str, int]:
         ids: dict[str, int] = {}
-        for table in _ID_TABLES:
-            (last,) = self._db.execute(f"SELECT MAX(id) FROM {table}").fetchone()
+        for table in ID_TABLES:
+            (last,) = self._tables().execute(f"SELECT MAX(id) FROM {table}").fetchone()
             if last is not None:
                 ids[table] = last
         return ids
@@ -213,13 +132,26 @@ class FileState:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._db.execute("BEGIN")
-        for table in (*_ID_TABLES, "snapshots"):
-            self._db.execute(f"DELETE FROM {table}")
-        self._db.execute("COMMIT")
+        clear_tables(self._tables())
 
     def close(self) -> None:
+        self._tables()
+        self._writer.shutdown()
         self._db.close()
+
+    def _tables(self) -> sqlite3.Connection:
+        """Return the tables when everything saved is in them."""
+        self._join()
+        if self._waiting:
+            _write(self._db, self._waiting, self._log.cut())
+            self._waiting = Rows()
+        return self._db
+
+    def _join(self) -> None:
+        """Wait for what is being written; what failed fails here, again and again."""
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
 
     def _window(
         self, kind: type[_Record], table: str, window: Window, also: str = "1", *values: object
@@ -244,7 +176,7 @@ class FileState:
         return rows[::-1] if window.newest else rows
 
     def _read(self, kind: type[_Record], query: str, *arguments: object) -> list[_Record]:
-        rows = self._db.execute(query, arguments).fetchall()
+        rows = self._tables().execute(query, arguments).fetchall()
         return [from_json(kind, orjson.loads(body)) for (body,) in rows]
 
     def _first(self, kind: type[_Record], query: str, *arguments: object) -> _Record | None:
@@ -252,6 +184,18 @@ class FileState:
         return rows[0] if rows else None
 
 
-def _dump(record: object) -> str:
-    """Return a record as JSON text; decimals become text, as `records.from_json` expects them."""
-    return orjson.dumps(record, default=str).decode()
+def _write(db: sqlite3.Connection, rows: Rows, log: Path | None) -> None:
+    """Bring rows into the tables; then their log is not needed any more."""
+    rows.write(db)
+    if log is not None:
+        log.unlink(missing_ok=True)
+
+
+def _read_lines(path: Path, lines: list[bytes]) -> Rows:
+    rows = Rows()
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.add_line(line)
+        except ValueError as error:
+            raise BrokenInvariant(f"line {number} of {path} is not what was written") from error
+    return rows
