@@ -48,6 +48,7 @@ from trader_cli.errors import (
 )
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy
+from trader_cli.journal.journal import Journal
 from trader_cli.trading.brackets import Resting, WouldTrigger
 from trader_cli.trading.order_desk import Placed
 
@@ -467,7 +468,11 @@ async def test_an_entry_is_not_sent_without_the_journal_and_an_exit_is(
     other.close()
 
     assert len(floor.venue.stops) == 1
-    assert "without a journal entry" in stop.notes[0]
+    assert "before its journal entry" in stop.notes[0]
+    floor.journal.close()
+    with Journal.open(tmp_path / "journal.db", floor.clock) as again:
+        assert [row.leg for row in again.unfinished_intents()] == [Leg.STOP]
+        assert again.verify() is None
 
 
 async def test_an_order_that_was_proven_absent_and_appears_is_written_down(floor: Floor) -> None:

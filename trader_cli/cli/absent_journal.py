@@ -5,7 +5,7 @@ Entries are refused with the reason; exits and cancels go out all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Never
 
 from trader_cli.domain.client_id import Leg
@@ -32,6 +32,20 @@ class AbsentJournal:
         request: OrderRequest,
         details: JsonObject,
         deadline_ms: int | None = None,
+        keep: bool = False,
+    ) -> None:
+        self._refuse()
+
+    async def record_entry(
+        self,
+        *,
+        source: str,
+        leg: Leg,
+        attempt: int,
+        request: OrderRequest,
+        details: JsonObject,
+        since_ms: int,
+        admit: Callable[[Sequence[IntentRecord]], None],
     ) -> None:
         self._refuse()
 
@@ -43,6 +57,7 @@ class AbsentJournal:
         *,
         durable: bool = False,
         deadline_ms: int | None = None,
+        keep: bool = False,
     ) -> Never:
         self._refuse()
 
@@ -53,7 +68,11 @@ class AbsentJournal:
         *,
         durable: bool = False,
         deadline_ms: int | None = None,
+        keep: bool = False,
     ) -> Never:
+        self._refuse()
+
+    async def record_aside(self, kind: str, data: JsonObject) -> Never:
         self._refuse()
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
@@ -67,6 +86,9 @@ class AbsentJournal:
         self._refuse()
 
     def unknown_intents(self, symbol: str | None = None) -> list[IntentRecord]:
+        self._refuse()
+
+    def touched_since(self, since_ms: int) -> list[IntentRecord]:
         self._refuse()
 
     def rows(self, *, kind: str | None = None, after: int = 0) -> Iterator[JournalRow]:

@@ -14,12 +14,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from trader_cli.journal.errors import JournalCorrupt, JournalUnavailable
 from trader_cli.journal.files import FILE_MODE, ensure_private_directory, sync_directory
 
 _VERSION: Final = 1
+BY_UPDATE: Final = "CREATE INDEX IF NOT EXISTS intents_by_update ON intents (updated_ms)"
+"""Journals made before this index was thought of get it with their next write."""
+
 _SCHEMA: Final = f"""
 CREATE TABLE rows (
     seq INTEGER PRIMARY KEY, local_ms INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
@@ -38,9 +41,16 @@ CREATE TABLE intents (
 ) WITHOUT ROWID;
 CREATE INDEX intents_by_source ON intents (source);
 CREATE INDEX intents_by_status ON intents (status);
+{BY_UPDATE};
 PRAGMA user_version = {_VERSION};
 """
 _CHECKPOINT_PAGES: Final = 4_000  # a checkpoint costs two fsyncs on the path of some order
+
+
+class Opener(Protocol):
+    """How a connection is made: `connect`, or a test's own."""
+
+    def __call__(self, path: Path, *, wait_ms: int) -> sqlite3.Connection: ...
 
 
 def connect(path: Path, *, wait_ms: int) -> sqlite3.Connection:

@@ -23,6 +23,10 @@ class JournalCorrupt(JournalUnavailable):
     exit_code = 11
 
 
+class JournalLate(JournalUnavailable):
+    """The row is not written yet; it waits in its place and is written when the disk takes it."""
+
+
 class LatchNotWritten(TraderError):
     """No form of the halt latch could be written: nothing on disk stops a running engine."""
 

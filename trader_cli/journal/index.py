@@ -55,11 +55,16 @@ class IntentRecord:
 
 
 def find(
-    connection: sqlite3.Connection, where: str = "TRUE", values: tuple[str, ...] = ()
+    connection: sqlite3.Connection, where: str = "TRUE", values: tuple[str | int, ...] = ()
 ) -> list[IntentRecord]:
     """Return the intents that satisfy `where`, oldest first."""
     query = f"SELECT {_COLUMNS} FROM intents WHERE {where} ORDER BY created_ms, last_seq"
     return [_from_line(line) for line in connection.execute(query, values).fetchall()]
+
+
+def touched_since(connection: sqlite3.Connection, since_ms: int) -> list[IntentRecord]:
+    """Return the intents whose last row is not older than `since_ms`, local time."""
+    return find(connection, "updated_ms >= ?", (since_ms,))
 
 
 def find_one(connection: sqlite3.Connection, client_order_id: str) -> IntentRecord | None:

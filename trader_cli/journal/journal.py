@@ -3,20 +3,21 @@
 Rows are append-only and hash-chained; the table of intents is an index that the rows can rebuild.
 A durable write is fsynced before it returns. Other rows are committed at once without an fsync of
 their own, in order: they survive the death of the process, and the next durable write or `flush`
-carries them past a power cut too. Several processes may append to one file. It knows nothing of
-the exchange.
+carries them past a power cut too. Several processes may append to one file. Writes are made by a
+thread of their own (`writer`), so that no disk holds up an exit; reads never wait for them. It
+knows nothing of the exchange.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from trader_cli.clock import Clock
 from trader_cli.domain.client_id import Leg
@@ -24,7 +25,7 @@ from trader_cli.domain.order import OrderRequest
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
 from trader_cli.errors import BrokenInvariant
 from trader_cli.journal import index
-from trader_cli.journal.database import connect, corrupt, is_damage, translated, unavailable
+from trader_cli.journal.database import Opener, connect, corrupt, is_damage, translated, unavailable
 from trader_cli.journal.encoding import (
     CHAIN_START,
     DecodedObject,
@@ -35,9 +36,20 @@ from trader_cli.journal.encoding import (
 )
 from trader_cli.journal.index import INTENT, INTENT_EVENT, IntentRecord
 from trader_cli.journal.requests import request_to_json
+from trader_cli.journal.writer import Tell, Writer
 
 WAIT_MS: Final = 1_000
 """How long a write waits for another process before it gives up."""
+
+DISK_MS: Final = 5_000
+"""How long a write waits in all, for a disk that does not answer too."""
+
+CLOSE_MS: Final = 1_500
+
+Admit = Callable[[Sequence[IntentRecord]], None]
+"""Raises if an order may not be sent after all, now that these intents are known."""
+
+_T = TypeVar("_T")
 
 _OWN_KINDS: Final = frozenset({INTENT, INTENT_EVENT})
 _PAGE_ROWS: Final = 500
@@ -66,21 +78,40 @@ class JournalRow:
 class Journal:
     """One environment's journal; safe to call from several threads and processes."""
 
-    def __init__(self, path: Path, clock: Clock, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        connection: sqlite3.Connection,
+        *,
+        tell: Tell | None = None,
+        opener: Opener = connect,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._connection = connection
         self._lock = Lock()
-        self._flags: tuple[str, int] | None = None
+        self._writer = Writer(path, clock, tell or _tell_nobody, opener)
 
     @classmethod
-    def open(cls, path: Path, clock: Clock, *, wait_ms: int = WAIT_MS) -> Self:
+    def open(
+        cls,
+        path: Path,
+        clock: Clock,
+        *,
+        wait_ms: int = WAIT_MS,
+        tell: Tell | None = None,
+        opener: Opener = connect,
+    ) -> Self:
         """Open the journal at `path`, creating it and its folder if absent.
+
+        `tell` hears in a sentence when the disk does not answer and when it does again, perhaps
+        from another thread.
 
         Raises:
             JournalUnavailable: it cannot be used; `JournalCorrupt` if its content is at fault.
         """
-        return cls(path, clock, connect(path, wait_ms=wait_ms))
+        return cls(path, clock, connect(path, wait_ms=wait_ms), tell=tell, opener=opener)
 
     def record_intent(
         self,
@@ -91,32 +122,55 @@ class Journal:
         request: OrderRequest,
         details: JsonObject,
         deadline_ms: int | None = None,
+        keep: bool = False,
     ) -> None:
         """Write down what is about to be sent; on disk when it returns.
 
-        `deadline_ms` (None: WAIT_MS) bounds the wait for other writers, not for a disk that hangs:
-        whoever must not hang with it calls this from a thread.
+        `deadline_ms` bounds the whole wait (None: WAIT_MS for other writers, DISK_MS in all).
+        With `keep` a row that misses it stays in line and is written when the disk takes it.
 
         Raises:
             BrokenInvariant: the client order id was used before.
+            JournalLate: kept, and not on disk yet.
             JournalUnavailable: it is not recorded.
         """
-        data: JsonObject = {
-            "client_order_id": request.client_order_id,
-            "source": source,
-            "leg": leg,
-            "attempt": attempt,
-            "symbol": request.symbol,
-            "request": request_to_json(request),
-            "details": details,
-        }
-        with self._transaction(durable=True, deadline_ms=deadline_ms):
-            if index.find_one(self._connection, request.client_order_id) is not None:
-                raise BrokenInvariant(
-                    f"client order id {request.client_order_id} was journaled before",
-                    advice="Ask the exchange about it: `trader order resolve`.",
-                )
-            self._append_about(None, INTENT, data)
+        data = _intent_data(source, leg, attempt, request, details)
+        self._write(
+            lambda connection: self._append_intent(connection, request.client_order_id, data),
+            durable=True,
+            deadline_ms=deadline_ms,
+            keep=keep,
+        )
+
+    async def record_entry(
+        self,
+        *,
+        source: str,
+        leg: Leg,
+        attempt: int,
+        request: OrderRequest,
+        details: JsonObject,
+        since_ms: int,
+        admit: Admit,
+    ) -> None:
+        """Let `admit` judge and write down the order as one step, across processes too.
+
+        `admit` is given every intent that something was recorded about since `since_ms`, local
+        time; while it runs nobody else can record one. It runs in another thread and must be pure.
+        Other tasks go on while a slow disk is waited for; on disk when it returns.
+
+        Raises:
+            Exception: what `admit` raises; nothing is recorded.
+            BrokenInvariant: the client order id was used before.
+            JournalUnavailable: it is not recorded, or only after the caller went on.
+        """
+        data = _intent_data(source, leg, attempt, request, details)
+
+        def judge_and_append(connection: sqlite3.Connection) -> None:
+            admit(index.touched_since(connection, since_ms))
+            self._append_intent(connection, request.client_order_id, data)
+
+        await self._writer.write_aside(judge_and_append, lock_ms=WAIT_MS, patience_ms=DISK_MS)
 
     def record_event(
         self,
@@ -126,17 +180,21 @@ class Journal:
         *,
         durable: bool = False,
         deadline_ms: int | None = None,
+        keep: bool = False,
     ) -> IntentStatus:
         """Write down what happened to an intent and return its new status.
 
-        `details` of later events are laid over earlier ones in `IntentRecord.outcome`.
+        `details` of later events are laid over earlier ones in `IntentRecord.outcome`; deadline
+        and `keep` as in `record_intent`.
 
         Raises:
             BrokenInvariant: no such intent, or the event cannot follow its status.
+            JournalLate: kept, and not written yet.
             JournalUnavailable: it is not recorded.
         """
-        with self._transaction(durable=durable, deadline_ms=deadline_ms):
-            known = index.find_one(self._connection, client_order_id)
+
+        def append(connection: sqlite3.Connection) -> IntentStatus:
+            known = index.find_one(connection, client_order_id)
             if known is None:
                 raise BrokenInvariant(f"{event} of {client_order_id}, which was never journaled")
             status = next_status(known.status, event)
@@ -146,22 +204,48 @@ class Journal:
                 "status": status,
                 "details": details,
             }
-            self._append_about(known, INTENT_EVENT, data)
-        return status
+            self._append_about(connection, known, INTENT_EVENT, data)
+            return status
+
+        return self._write(append, durable=durable, deadline_ms=deadline_ms, keep=keep)
 
     def record(
-        self, kind: str, data: JsonObject, *, durable: bool = False, deadline_ms: int | None = None
+        self,
+        kind: str,
+        data: JsonObject,
+        *,
+        durable: bool = False,
+        deadline_ms: int | None = None,
+        keep: bool = False,
     ) -> int:
-        """Append one row and return its number.
+        """Append one row and return its number; deadline and `keep` as in `record_intent`.
 
         Raises:
             BrokenInvariant: `kind` is one of the journal's own, or `data` cannot be kept.
+            JournalLate: kept, and not written yet.
             JournalUnavailable: it is not recorded.
         """
-        if kind in _OWN_KINDS or not kind.isidentifier():
-            raise BrokenInvariant(f"{kind!r} is no kind of row that others may record")
-        with self._transaction(durable=durable, deadline_ms=deadline_ms):
-            return self._append(kind, data)[0]
+        _refuse_own_kind(kind)
+        return self._write(
+            lambda connection: self._append(connection, kind, data)[0],
+            durable=durable,
+            deadline_ms=deadline_ms,
+            keep=keep,
+        )
+
+    async def record_aside(self, kind: str, data: JsonObject) -> int:
+        """Append one row durably and return its number; other tasks go on meanwhile.
+
+        Raises:
+            BrokenInvariant: `kind` is one of the journal's own, or `data` cannot be kept.
+            JournalUnavailable: it is not recorded, or only after the caller went on.
+        """
+        _refuse_own_kind(kind)
+        return await self._writer.write_aside(
+            lambda connection: self._append(connection, kind, data)[0],
+            lock_ms=WAIT_MS,
+            patience_ms=DISK_MS,
+        )
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return the intent with this id, None if there never was one."""
@@ -185,6 +269,11 @@ class Journal:
         with self._reading():
             unknown = index.find(self._connection, "status = ?", (str(IntentStatus.UNKNOWN),))
         return [intent for intent in unknown if symbol is None or intent.symbol == symbol]
+
+    def touched_since(self, since_ms: int) -> list[IntentRecord]:
+        """Return the intents something was recorded about since `since_ms`, local time."""
+        with self._reading():
+            return index.touched_since(self._connection, since_ms)
 
     def rows(self, *, kind: str | None = None, after: int = 0) -> Iterator[JournalRow]:
         """Yield rows with a number above `after`, in order, also those appended meanwhile."""
@@ -224,10 +313,13 @@ class Journal:
 
     def rebuild_index(self) -> None:
         """Derive the table of intents from the rows anew."""
-        with self._transaction(durable=True, deadline_ms=None):
-            self._connection.execute("DELETE FROM intents")
-            for record in index.derive(self._connection.execute(_CONTENT)).values():
-                index.store(self._connection, record)
+
+        def derive_anew(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM intents")
+            for record in index.derive(connection.execute(_CONTENT)).values():
+                index.store(connection, record)
+
+        self._writer.write(derive_anew, durable=True, lock_ms=WAIT_MS, patience_ms=None, keep=False)
 
     def flush(self) -> None:
         """Carry everything recorded so far past a power cut.
@@ -249,9 +341,8 @@ class Journal:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        with self._lock:
-            self._connection.close()
+        """Close the file once what waits is written, within a bound; a second call does nothing."""
+        self._writer.close(self._close_reader, patience_ms=CLOSE_MS)
 
     def __enter__(self) -> Self:
         return self
@@ -259,21 +350,59 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _append(self, kind: str, data: JsonObject) -> tuple[int, int, str]:
+    def _write(
+        self,
+        work: Callable[[sqlite3.Connection], _T],
+        *,
+        durable: bool,
+        deadline_ms: int | None,
+        keep: bool,
+    ) -> _T:
+        return self._writer.write(
+            work,
+            durable=durable,
+            lock_ms=WAIT_MS if deadline_ms is None else deadline_ms,
+            patience_ms=DISK_MS if deadline_ms is None else deadline_ms,
+            keep=keep,
+        )
+
+    def _close_reader(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _append(
+        self, connection: sqlite3.Connection, kind: str, data: JsonObject
+    ) -> tuple[int, int, str]:
         """Append in the running transaction, chained to what is the last row by now."""
-        found = self._connection.execute("SELECT seq, hash FROM rows ORDER BY seq DESC LIMIT 1")
+        found = connection.execute("SELECT seq, hash FROM rows ORDER BY seq DESC LIMIT 1")
         last_seq, previous = found.fetchone() or (0, CHAIN_START)
         seq, local_ms, text = last_seq + 1, self._clock.now_ms(), encode(data)
         digest = chain_hash(previous, seq=seq, local_ms=local_ms, kind=kind, data=text)
-        self._connection.execute(
+        connection.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?, ?)", (seq, local_ms, kind, text, digest)
         )
         return seq, local_ms, text
 
-    def _append_about(self, known: IntentRecord | None, kind: str, data: JsonObject) -> None:
-        seq, local_ms, text = self._append(kind, data)
+    def _append_intent(
+        self, connection: sqlite3.Connection, client_order_id: str, data: JsonObject
+    ) -> None:
+        if index.find_one(connection, client_order_id) is not None:
+            raise BrokenInvariant(
+                f"client order id {client_order_id} was journaled before",
+                advice="Ask the exchange about it: `trader order resolve`.",
+            )
+        self._append_about(connection, None, INTENT, data)
+
+    def _append_about(
+        self,
+        connection: sqlite3.Connection,
+        known: IntentRecord | None,
+        kind: str,
+        data: JsonObject,
+    ) -> None:
+        seq, local_ms, text = self._append(connection, kind, data)
         record = index.follow(known, seq=seq, local_ms=local_ms, kind=kind, data=decode(text))
-        index.store(self._connection, record)
+        index.store(connection, record)
 
     def _first_broken_row(self) -> int | None:
         previous, expected = CHAIN_START, 1
@@ -308,38 +437,36 @@ class Journal:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        with self._held(WAIT_MS), translated(self._path):
-            yield
-
-    @contextmanager
-    def _transaction(self, *, durable: bool, deadline_ms: int | None) -> Iterator[None]:
-        wait_ms = WAIT_MS if deadline_ms is None else deadline_ms
-        started = self._clock.monotonic()
-        with self._held(wait_ms), translated(self._path):
-            waited_ms = int((self._clock.monotonic() - started) * 1000)
-            self._set_flags("FULL" if durable else "NORMAL", max(0, wait_ms - waited_ms))
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-
-    def _set_flags(self, synchronous: str, wait_ms: int) -> None:
-        if self._flags != (synchronous, wait_ms):
-            self._connection.execute(f"PRAGMA synchronous={synchronous}")
-            self._connection.execute(f"PRAGMA busy_timeout={wait_ms}")
-            self._flags = (synchronous, wait_ms)
-
-    @contextmanager
-    def _held(self, wait_ms: int) -> Iterator[None]:
-        if not self._lock.acquire(timeout=wait_ms / 1000):
-            raise unavailable(self._path, f"busy in another thread for {wait_ms} ms")
+        if not self._lock.acquire(timeout=WAIT_MS / 1000):
+            raise unavailable(self._path, f"another thread has been reading for {WAIT_MS} ms")
         try:
-            yield
+            with translated(self._path):
+                yield
         finally:
             self._lock.release()
+
+
+def _intent_data(
+    source: str, leg: Leg, attempt: int, request: OrderRequest, details: JsonObject
+) -> JsonObject:
+    return {
+        "client_order_id": request.client_order_id,
+        "source": source,
+        "leg": leg,
+        "attempt": attempt,
+        "symbol": request.symbol,
+        "request": request_to_json(request),
+        "details": details,
+    }
+
+
+def _refuse_own_kind(kind: str) -> None:
+    if kind in _OWN_KINDS or not kind.isidentifier():
+        raise BrokenInvariant(f"{kind!r} is no kind of row that others may record")
+
+
+def _tell_nobody(sentence: str) -> None:
+    """Whoever opens a journal without a listener hears of its troubles by the errors alone."""
 
 
 def _to_row(seq: int, local_ms: int, kind: str, data: str, digest: str) -> JournalRow:

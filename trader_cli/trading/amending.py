@@ -9,7 +9,6 @@ Source: binance-usdm reference §6.3 (PUT), §5.4 (-5024 to -5029), §7.1 (no am
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -37,7 +36,7 @@ from trader_cli.trading.fitting import fit
 from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended
 from trader_cli.trading.ports import Wanted
-from trader_cli.trading.risk_terms import RestingEntry, RiskView
+from trader_cli.trading.risk_terms import RiskView
 
 NO_NEED: Final = -5027
 _PENDING: Final = -5043
@@ -236,14 +235,5 @@ def _without(view: RiskView, order: Order) -> RiskView:
     """Return the view without the order's present share: it is what is being changed."""
     if only_reduces(order):
         return view
-    return replace(view, resting=tuple(_all_but_one(view.resting, order)))
-
-
-def _all_but_one(entries: Sequence[RestingEntry], order: Order) -> list[RestingEntry]:
-    key = (order.symbol, order.side, order.position_side, order.price)
-    rest = list(entries)
-    for row in entries:
-        if (row.symbol, row.side, row.position_side, row.price) == key:
-            rest.remove(row)
-            break
-    return rest
+    rest = (row for row in view.resting if row.client_order_id != order.client_order_id)
+    return replace(view, resting=tuple(rest))

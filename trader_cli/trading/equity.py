@@ -19,6 +19,19 @@ AGREEMENT_USDT: Final = Decimal(1)
 AGREEMENT_PCT: Final = Decimal("0.5")
 BREACH_READS: Final = 3
 BREACH_SPAN_MS: Final = 5_000
+
+TRANSFER_TYPES: Final = frozenset(
+    {
+        "TRANSFER",
+        "INTERNAL_TRANSFER",
+        "CROSS_COLLATERAL_TRANSFER",
+        "STRATEGY_UMFUTURES_TRANSFER",
+        "COIN_SWAP_DEPOSIT",
+        "COIN_SWAP_WITHDRAW",
+    }
+)
+"""Types of income rows that are money moved in or out, neither profit nor loss."""
+
 _DAY_MS: Final = 86_400_000
 
 

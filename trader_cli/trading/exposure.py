@@ -39,6 +39,7 @@ def as_resting(request: OrderRequest) -> RestingEntry | None:
         position_side=request.position_side,
         quantity=request.quantity,
         price=price_of(request),
+        client_order_id=request.client_order_id,
     )
 
 

@@ -43,12 +43,19 @@ from trader_cli.errors import (
     VenueError,
 )
 from trader_cli.journal.encoding import JsonObject
-from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.journal.errors import JournalLate, JournalUnavailable
+from trader_cli.journal.index import IntentRecord
 from trader_cli.trading.fitting import fit, known_instrument
 from trader_cli.trading.lookup import (
     event_of,
 )
-from trader_cli.trading.order_tracker import RESOLVE_S, OrderTracker, order_details
+from trader_cli.trading.order_tracker import (
+    NOTE_JOURNAL_MS,
+    RESOLVE_S,
+    OrderTracker,
+    order_details,
+)
+from trader_cli.trading.pending import MARK_DETAIL, asked_since_ms, with_pending
 from trader_cli.trading.ports import (
     HaltReader,
     IntentJournal,
@@ -60,8 +67,6 @@ from trader_cli.trading.ports import (
 from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused, RiskView
 from trader_cli.trading.risk_view import RiskViewReader
 
-EXIT_JOURNAL_MS: Final = 50
-ENTRY_JOURNAL_MS: Final = 1_000
 ORDERS_KEPT_FOR_EXITS: Final = 60
 """Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""
 
@@ -102,6 +107,15 @@ class Prepared:
     stop_price: Decimal | None
     notes: list[str]
     journaled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """An order as approved, and the view it was judged by (None for an exit)."""
+
+    request: OrderRequest
+    view: RiskView | None
+    notes: tuple[str, ...]
 
 
 class OrderDesk(OrderTracker):
@@ -214,7 +228,13 @@ class OrderDesk(OrderTracker):
         prepared = Prepared(
             request=approved.request, stop_price=stop_price, notes=list(approved.notes)
         )
-        self._journal_intent(prepared, source=source, leg=leg, attempt=number)
+        if only_reduces(prepared.request):
+            self._journal_exit(prepared, source=source, leg=leg, attempt=number)
+        else:
+            assert approved.view is not None, "an entry is judged by a view"
+            await self._journal_entry(
+                prepared, approved.view, source=source, leg=leg, attempt=number
+            )
         return prepared
 
     async def send_prepared(self, batch: Sequence[Prepared]) -> list[Placed | TraderError]:
@@ -280,7 +300,7 @@ class OrderDesk(OrderTracker):
         view: RiskView | None,
         stop_price: Decimal | None,
         still_wanted: Wanted,
-    ) -> Approved:
+    ) -> _Judged:
         if not only_reduces(request) and view is None:
             view = await self._views(request.symbol)
         mark = None if view is None else view.marks.get(request.symbol)
@@ -291,7 +311,8 @@ class OrderDesk(OrderTracker):
             self._refuse_while_unknown(request.symbol)
         if not still_wanted():
             raise _no_longer_wanted(request)
-        return replace(verdict, notes=(*fitted.notes, *verdict.notes))
+        notes = (*fitted.notes, *verdict.notes)
+        return _Judged(request=verdict.request, view=view, notes=notes)
 
     async def approve_change(
         self,
@@ -308,7 +329,8 @@ class OrderDesk(OrderTracker):
             Halted, RefusedByRisk, RateLimited: it may not be; nothing was sent.
         """
         if not only_reduces(request):
-            view = view_of(await self._views(request.symbol))
+            view = self._whole(await self._views(request.symbol), request.client_order_id)
+            view = view_of(view)
             self._verdict(request, view, stop_price)
             self._refuse_while_unknown(request.symbol)
             self._refuse_beyond_order_budget()
@@ -343,6 +365,14 @@ class OrderDesk(OrderTracker):
         if isinstance(verdict, Refused):
             raise verdict.error()
         return verdict
+
+    def _whole(self, view: RiskView, client_order_id: str) -> RiskView:
+        """Return the view with what the journal knows besides, the order asked about left out."""
+        since_ms = asked_since_ms(view)
+        if since_ms is None:
+            return view
+        intents = self.journal.touched_since(since_ms)
+        return with_pending(view, intents, leave_out=client_order_id)
 
     def _refuse_while_unknown(self, symbol: str) -> None:
         unknown = self.journal.unknown_intents(symbol)
@@ -381,23 +411,67 @@ class OrderDesk(OrderTracker):
             advice="Try again in some seconds.",
         )
 
-    def _journal_intent(self, sending: Prepared, *, source: str, leg: Leg, attempt: int) -> None:
-        request = sending.request
-        exit_only = only_reduces(request)
+    def _journal_exit(self, sending: Prepared, *, source: str, leg: Leg, attempt: int) -> None:
+        """Try the journal for 50 ms; what the disk does not take by then waits for it."""
         try:
             self.journal.record_intent(
                 source=source,
                 leg=leg,
                 attempt=attempt,
-                request=request,
+                request=sending.request,
                 details={"venue_ms": self.client.venue_now_ms()},
-                deadline_ms=EXIT_JOURNAL_MS if exit_only else ENTRY_JOURNAL_MS,
+                deadline_ms=NOTE_JOURNAL_MS,
+                keep=True,
             )
+        except JournalLate as error:
+            sending.notes.append(f"sent before its journal entry: {error.message}")
         except JournalUnavailable as error:
-            if not exit_only:
-                raise
             sending.journaled = False
             sending.notes.append(f"sent without a journal entry: {error.message}")
+
+    async def _journal_entry(
+        self, sending: Prepared, view: RiskView, *, source: str, leg: Leg, attempt: int
+    ) -> None:
+        """Judge the entry once more beside all that is written down by now, and write it down.
+
+        Both are one step for all processes of the account: of two orders decided at the same
+        moment the second one finds the first.
+        """
+        request, stop_price = sending.request, sending.stop_price
+        details: dict[str, object] = {"venue_ms": self.client.venue_now_ms()}
+        mark = view.marks.get(request.symbol)
+        if mark is not None:
+            details[MARK_DETAIL] = mark.price
+
+        def admit(intents: Sequence[IntentRecord]) -> None:
+            whole = with_pending(view, intents)
+            if whole is not view:
+                verdict = self._risk.check(request, whole, stop_price=stop_price)
+                if isinstance(verdict, Refused):
+                    raise verdict.error()
+
+        since_ms = asked_since_ms(view)
+        try:
+            await self.journal.record_entry(
+                source=source,
+                leg=leg,
+                attempt=attempt,
+                request=request,
+                details=details,
+                since_ms=self.clock.now_ms() if since_ms is None else since_ms,
+                admit=admit,
+            )
+        except (JournalUnavailable, asyncio.CancelledError):
+            # A disk that answers later may write it all the same: then with its end.
+            with contextlib.suppress(TraderError):
+                self.journal.record_event(
+                    request.client_order_id,
+                    IntentEvent.NOT_SENT,
+                    {"error": "given up while it was being written down"},
+                    deadline_ms=0,
+                    keep=True,
+                )
+            raise
 
     async def _deliver(
         self, sending: Prepared, still_wanted: Wanted, *, within_s: float
@@ -440,6 +514,8 @@ class OrderDesk(OrderTracker):
                 await self._recheck(request, sending.stop_price, still_wanted)
             if not only_reduces(request):
                 self._refuse_beyond_order_budget()
+                if not still_wanted():  # writing it down may have taken its time
+                    raise _no_longer_wanted(request)
                 # Nothing may stand between this look at the latch and the send.
                 self._refuse_while_halted(request.symbol)
             try:
@@ -470,7 +546,8 @@ class OrderDesk(OrderTracker):
         self, request: OrderRequest, stop_price: Decimal | None, still_wanted: Wanted
     ) -> None:
         if not only_reduces(request):
-            self._verdict(request, await self._views(request.symbol), stop_price)
+            view = self._whole(await self._views(request.symbol), request.client_order_id)
+            self._verdict(request, view, stop_price)
         if not still_wanted():
             raise _no_longer_wanted(request)
 
@@ -497,8 +574,14 @@ class OrderDesk(OrderTracker):
             return
         try:
             self.journal.record_event(
-                sending.request.client_order_id, event, details, deadline_ms=EXIT_JOURNAL_MS
+                sending.request.client_order_id,
+                event,
+                details,
+                deadline_ms=NOTE_JOURNAL_MS,
+                keep=True,
             )
+        except JournalLate:
+            pass  # it keeps its place behind the intent, of which the operator is told
         except JournalUnavailable as error:
             sending.notes.append(f"{event} is not journaled: {error.message}")
 

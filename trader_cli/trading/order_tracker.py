@@ -48,6 +48,9 @@ ABSENCE_MARGIN_MS: Final = 1_000
 RESOLVE_S: Final = 12.0
 """How long a doubtful send is asked about before it is left unknown."""
 
+NOTE_JOURNAL_MS: Final = 50
+"""How long the journal holds up whoever learned something; later the row waits by itself."""
+
 CONTRADICTION_ROW: Final = "contradiction"
 """Kind of the journal rows that say the exchange did what we had proof it had not done."""
 
@@ -322,9 +325,17 @@ class OrderTracker:
             if intent.status in (IntentStatus.REJECTED, IntentStatus.NOT_EXECUTED):
                 # It was proven that nothing came of it, and yet it is there: the proof was wrong.
                 contradiction = {"client_order_id": client_order_id, "event": event, **details}
-                self.journal.record(CONTRADICTION_ROW, contradiction, durable=True)
+                self.journal.record(
+                    CONTRADICTION_ROW,
+                    contradiction,
+                    durable=True,
+                    deadline_ms=NOTE_JOURNAL_MS,
+                    keep=True,
+                )
             elif not _is_idle(intent.status, event):
-                self.journal.record_event(client_order_id, event, details)
+                self.journal.record_event(
+                    client_order_id, event, details, deadline_ms=NOTE_JOURNAL_MS, keep=True
+                )
 
 
 def _is_in_vain(error: VenueError) -> bool:

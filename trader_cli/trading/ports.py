@@ -117,6 +117,18 @@ class IntentJournal(Protocol):
         request: OrderRequest,
         details: JsonObject,
         deadline_ms: int = ...,
+        keep: bool = ...,
+    ) -> None: ...
+    async def record_entry(
+        self,
+        *,
+        source: str,
+        leg: Leg,
+        attempt: int,
+        request: OrderRequest,
+        details: JsonObject,
+        since_ms: int,
+        admit: Callable[[Sequence[IntentRecord]], None],
     ) -> None: ...
     def record_event(
         self,
@@ -126,14 +138,23 @@ class IntentJournal(Protocol):
         *,
         durable: bool = False,
         deadline_ms: int = ...,
+        keep: bool = ...,
     ) -> IntentStatus: ...
     def record(
-        self, kind: str, data: JsonObject, *, durable: bool = False, deadline_ms: int = ...
+        self,
+        kind: str,
+        data: JsonObject,
+        *,
+        durable: bool = False,
+        deadline_ms: int = ...,
+        keep: bool = ...,
     ) -> int: ...
+    async def record_aside(self, kind: str, data: JsonObject) -> int: ...
     def intent(self, client_order_id: str) -> IntentRecord | None: ...
     def intents_of(self, source: str) -> list[IntentRecord]: ...
     def unfinished_intents(self) -> list[IntentRecord]: ...
     def unknown_intents(self, symbol: str | None = None) -> list[IntentRecord]: ...
+    def touched_since(self, since_ms: int) -> list[IntentRecord]: ...
     def rows(self, *, kind: str | None = None, after: int = 0) -> Iterator[JournalRow]: ...
     def last(self, kind: str) -> JournalRow | None: ...
 

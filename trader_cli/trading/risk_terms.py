@@ -67,6 +67,7 @@ class RestingEntry:
     Attributes:
         quantity: what is not yet filled, positive.
         price: its limit or trigger price; None is judged at mark.
+        client_order_id: empty for an order that has none yet.
     """
 
     symbol: str
@@ -74,6 +75,7 @@ class RestingEntry:
     position_side: PositionSide
     quantity: Decimal
     price: Decimal | None
+    client_order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,10 @@ class RiskView:
         blocks: other reasons why nothing may open.
         last_loss_ms: when the last losing exit filled, None if there was none.
         entries_last_minute: entries sent in the last 60 seconds.
+        began_ms: local time at which the reading of orders and positions began; what the journal
+            knows since counts besides. None: nothing does.
+        lag_ms: how far the picture may be behind the exchange, 0 for a reading.
+        seen: client ids of own orders that the picture has taken in, resting or over.
     """
 
     now_ms: int
@@ -168,6 +174,9 @@ class RiskView:
     blocks: tuple[EntryBlock, ...] = ()
     last_loss_ms: int | None = None
     entries_last_minute: int = 0
+    began_ms: int | None = None
+    lag_ms: int = 0
+    seen: frozenset[str] = frozenset()
 
     def halt_for(self, symbol: str) -> HaltView | None:
         """Return the halt that binds a symbol, the account's first."""

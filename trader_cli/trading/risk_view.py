@@ -4,8 +4,10 @@ For commands, which come once and know nothing; an engine keeps its own view fro
 read that fails ends the check: what could not be learned is never taken for nothing.
 
 Orders and marks are read symbol by symbol: the lists over all symbols weigh 40 each, of 2,400 a
-minute. Our own resting entries can only be where the journal knows an unfinished intent; without
-a readable journal, or with many symbols, the whole lists are read.
+minute. Our own resting entries can only be where the journal knows an unfinished intent, or where
+a reading of the whole lists found others of ours (an earlier journal's, another machine's): that
+one is made for a new journal and every few hours. Positions are read after the orders: an entry
+that is gone from these has become part of those.
 
 Source: binance-usdm reference §8 (income ledger, 30 weight), §4 (weights).
 """
@@ -13,6 +15,7 @@ Source: binance-usdm reference §8 (income ledger, 30 weight), §4 (weights).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -25,7 +28,15 @@ from trader_cli.domain.numbers import ZERO, to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import IncomeType
 from trader_cli.journal.encoding import JsonObject
-from trader_cli.trading.equity import EquityState, day_start_ms, unrealized_of, utc_day
+from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.equity import (
+    TRANSFER_TYPES,
+    EquityState,
+    day_start_ms,
+    transfer,
+    unrealized_of,
+    utc_day,
+)
 from trader_cli.trading.other_assets import Rates, in_usdt, others, rate_symbol
 from trader_cli.trading.ports import HaltFact, IntentJournal, Venue
 from trader_cli.trading.risk_terms import (
@@ -48,6 +59,12 @@ RESULT_TYPES: Final = (
 )
 """Kinds of income that a day's result is made of."""
 
+_INHERITED_ROW: Final = "inherited"
+"""Kind of the rows that say where our own entries rest of which this journal knows no intent."""
+
+_INHERITED_MS: Final = 6 * 3_600_000
+_NOTE_MS: Final = 50
+_LEDGER_KEPT_MS: Final = 89 * 86_400_000
 _ENTRY_INTENT_WINDOW_MS: Final = 60_000
 _SYMBOLS_READ_ONE_BY_ONE_MAX: Final = 30
 _MARKS_READ_ONE_BY_ONE_MAX: Final = 8
@@ -79,24 +96,25 @@ class RiskViewReader:
             JournalUnavailable: the journal could not be read.
         """
         client = self._client
-        now_ms = self._clock.now_ms()
-        symbols = {symbol, *(row.symbol for row in self._journal.unfinished_intents())}
-        (instruments, summary, positions), (configs, income), resting = await asyncio.gather(
-            asyncio.gather(
-                client.get_instruments(),
-                client.get_account_summary(),
-                client.get_positions(),
-            ),
-            asyncio.gather(
-                client.get_symbol_config(symbol),
-                client.get_income(start_ms=day_start_ms(client.venue_now_ms())),
-            ),
-            self._resting(symbols),
+        began_ms = self._clock.now_ms()
+        state, as_of_ms = self._remembered()
+        instruments, configs, income, missed, resting = await asyncio.gather(
+            client.get_instruments(),
+            client.get_symbol_config(symbol),
+            client.get_income(start_ms=day_start_ms(client.venue_now_ms())),
+            self._transfers_before_today(as_of_ms),
+            self._resting(symbol),
         )
-        wanted = {symbol, *(row.symbol for row in resting), *(row.symbol for row in positions)}
-        marks = await self._marks_of(wanted)
-        rates = await self._rates_of(income, instruments)
-        state = read_equity_state(self._journal)
+        if state is not None:
+            moved = transfers_in((*missed, *income), after_ms=as_of_ms)
+            state = transfer(state, moved)
+        marks, summary, positions, rates = await asyncio.gather(
+            self._marks_of({symbol, *(row.symbol for row in resting)}),
+            client.get_account_summary(),
+            client.get_positions(),
+            self._rates_of(income, instruments),
+        )
+        now_ms = self._clock.now_ms()
         equity = summary.margin_balance
         return RiskView(
             now_ms=now_ms,
@@ -118,11 +136,32 @@ class RiskViewReader:
             halts=tuple(HaltView(reason=row.reason, symbol=row.symbol) for row in self._halts()),
             blocks=(*self._blocks, *self._unknown_blocks()),
             entries_last_minute=self._entries_since(now_ms - _ENTRY_INTENT_WINDOW_MS),
+            began_ms=began_ms,
         )
 
-    async def _resting(self, symbols: set[str]) -> tuple[RestingEntry, ...]:
-        asked: list[str | None] = [*sorted(symbols)]
-        if len(asked) > _SYMBOLS_READ_ONE_BY_ONE_MAX:
+    def _remembered(self) -> tuple[EquityState | None, int]:
+        """Return what is remembered of equity and the exchange time it knows transfers up to."""
+        row = self._journal.last(EQUITY_ROW)
+        offset_ms = self._client.venue_now_ms() - self._clock.now_ms()
+        return read_equity_state(self._journal), 0 if row is None else row.local_ms + offset_ms
+
+    async def _transfers_before_today(self, as_of_ms: int) -> list[IncomeRow]:
+        """Return the transfers since the remembered equity that the day's ledger does not show."""
+        venue_ms = self._client.venue_now_ms()
+        day_ms = day_start_ms(venue_ms)
+        if as_of_ms == 0 or as_of_ms >= day_ms:
+            return []
+        return await self._client.get_income(
+            start_ms=max(as_of_ms, venue_ms - _LEDGER_KEPT_MS),
+            end_ms=day_ms - 1,
+            income_type=IncomeType.TRANSFER,
+        )
+
+    async def _resting(self, symbol: str) -> tuple[RestingEntry, ...]:
+        known = {row.symbol for row in self._journal.unfinished_intents()}
+        inherited = self._inherited()
+        asked: list[str | None] = [*sorted({symbol, *known, *(inherited or ())})]
+        if inherited is None or len(asked) > _SYMBOLS_READ_ONE_BY_ONE_MAX:
             asked = [None]
         rounds = await asyncio.gather(
             *(
@@ -132,10 +171,24 @@ class RiskViewReader:
                 for symbol in asked
             )
         )
-        return resting_entries(
+        entries = resting_entries(
             [row for orders, _ in rounds for row in orders],
             [row for _, algos in rounds for row in algos],
         )
+        if asked == [None]:
+            others = {row.symbol for row in entries} - known
+            with contextlib.suppress(JournalUnavailable):  # else the next reading asks again
+                self._journal.record(
+                    _INHERITED_ROW, {"symbols": sorted(others)}, deadline_ms=_NOTE_MS
+                )
+        return entries
+
+    def _inherited(self) -> frozenset[str] | None:
+        """Return where our own entries were found besides; None if that is to be looked up."""
+        row = self._journal.last(_INHERITED_ROW)
+        if row is None or self._clock.now_ms() - row.local_ms > _INHERITED_MS:
+            return None
+        return frozenset(row.data["symbols"])
 
     async def _marks_of(self, symbols: set[str]) -> dict[str, MarkPrice]:
         if len(symbols) > _MARKS_READ_ONE_BY_ONE_MAX:
@@ -188,6 +241,7 @@ def resting_entries(
             position_side=row.position_side,
             quantity=row.remaining_quantity,
             price=row.price or None,
+            client_order_id=row.client_order_id,
         )
         for row in orders
         if is_own(row.client_order_id) and not only_reduces(row)
@@ -199,11 +253,24 @@ def resting_entries(
             position_side=row.position_side,
             quantity=row.quantity,
             price=row.price or row.trigger_price or row.activate_price or None,
+            client_order_id=row.client_order_id,
         )
         for row in algos
         if is_own(row.client_order_id) and not only_reduces(row)
     ]
     return tuple(entries)
+
+
+def transfers_in(income: Sequence[IncomeRow], *, after_ms: int) -> Decimal:
+    """Return what came in (positive) or went out by transfers after `after_ms`, exchange time."""
+    return sum(
+        (
+            row.amount
+            for row in income
+            if row.income_type in TRANSFER_TYPES and row.asset == "USDT" and row.time_ms > after_ms
+        ),
+        ZERO,
+    )
 
 
 def day_result(

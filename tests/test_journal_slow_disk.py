@@ -1,0 +1,266 @@
+"""A disk that hangs in fsync holds up no exit, loses no row, and ends no entry's promise."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_client import FakeVenue
+from trader_cli.clock import SystemClock
+from trader_cli.domain.client_id import Leg, client_order_id
+from trader_cli.domain.order import LimitRequest, MarketRequest
+from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
+from trader_cli.domain.rules import EntryPolicy
+from trader_cli.domain.terms import Side
+from trader_cli.errors import BrokenInvariant
+from trader_cli.journal.errors import JournalLate, JournalUnavailable
+from trader_cli.journal.halt import HaltLatch
+from trader_cli.journal.journal import Journal
+from trader_cli.trading.order_desk import OrderDesk
+from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.trading.risk_terms import RiskLimits
+
+
+class Disk:
+    """A disk that answers every commit, or none until it is told to again."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.answers.set()
+        disk = self
+
+        class Connection(sqlite3.Connection):
+            def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+                if sql == "COMMIT":
+                    disk.answers.wait(30)
+                return super().execute(sql, *values)
+
+        self._factory = Connection
+
+    def open(self, path: Path, *, wait_ms: int) -> sqlite3.Connection:
+        return sqlite3.connect(
+            path,
+            timeout=wait_ms / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=self._factory,
+        )
+
+
+@dataclass
+class Desk:
+    """An order desk on the machine's own clock whose journal lies on a disk that may hang."""
+
+    path: Path
+    disk: Disk = field(default_factory=Disk)
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        clock = SystemClock()
+        self.venue = FakeVenue(clock)  # type: ignore[arg-type]
+        self.journal = Journal.open(self.path, clock, tell=self.told.append, opener=self.disk.open)
+        self.orders = OrderDesk(
+            self.venue,
+            journal=self.journal,
+            risk=RiskManager(RiskLimits()),
+            latch=HaltLatch(self.path.parent / "halt", clock),
+            clock=clock,
+            policy=EntryPolicy(),
+        )
+
+    def kept_rows(self) -> list[tuple[str, str]]:
+        """Close, and return what the file holds: (kind, event or leg) of every intent row."""
+        self.journal.close()
+        with Journal.open(self.path, SystemClock()) as journal:
+            assert journal.verify() is None
+            return [
+                (row.kind, str(row.data.get("event", row.data.get("leg"))))
+                for row in journal.rows()
+            ]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path / "journal.db")
+    yield made
+    made.disk.answers.set()
+    made.journal.close()
+
+
+def exit_order() -> MarketRequest:
+    return MarketRequest(
+        symbol="BTCUSDT",
+        side=Side.SELL,
+        quantity=Decimal("0.001"),
+        client_order_id="",
+        reduce_only=True,
+    )
+
+
+def entry_order() -> LimitRequest:
+    return LimitRequest(
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity=Decimal("0.002"),
+        price=Decimal(90_000),
+        client_order_id="",
+    )
+
+
+async def test_an_exit_is_not_held_up_by_a_disk_that_hangs(desk: Desk) -> None:
+    desk.venue.hold("0.002")
+    desk.disk.answers.clear()
+    began_s = time.monotonic()
+
+    placed = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
+    again = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
+
+    waited_s = time.monotonic() - began_s
+    assert [row.client_order_id for row in desk.venue.sent] == [
+        client_order_id("cut", Leg.EXIT, 0),
+        client_order_id("cut", Leg.EXIT, 1),
+    ]
+    assert waited_s < 1, "the first write is waited for 50 ms, the ones after it not at all"
+    assert "before its journal entry" in placed.notes[0]
+    assert "before its journal entry" in again.notes[0]
+    assert len(desk.told) == 1
+    assert "does not answer" in desk.told[0]
+
+
+async def test_what_missed_its_time_is_written_in_order_when_the_disk_is_back(desk: Desk) -> None:
+    desk.venue.hold("0.001")
+    desk.disk.answers.clear()
+    placed = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
+    desk.disk.answers.set()
+
+    rows = desk.kept_rows()
+
+    assert rows == [("intent", "ex"), ("intent_event", "send"), ("intent_event", "fill")]
+    assert placed.order.client_order_id == client_order_id("cut", Leg.EXIT, 0)
+    assert "answers again" in desk.told[-1]
+
+
+async def test_nothing_opens_while_the_disk_hangs_and_the_rest_goes_on(desk: Desk) -> None:
+    desk.disk.answers.clear()
+    with pytest.raises(JournalLate):
+        desk.journal.record("event", {}, deadline_ms=50, keep=True)
+    began_s = time.monotonic()
+
+    with pytest.raises(JournalUnavailable):
+        await desk.orders.place(entry_order(), source="wolf", leg=Leg.ENTRY)
+
+    assert time.monotonic() - began_s < 1, "one wait has shown that the disk hangs"
+    assert desk.venue.sent == []
+
+
+async def test_an_entry_that_waits_for_the_disk_holds_up_no_exit(desk: Desk) -> None:
+    desk.venue.hold("0.001")
+    view = await desk.orders.view("BTCUSDT")
+    desk.disk.answers.clear()
+    entry = asyncio.create_task(
+        desk.orders.place(entry_order(), source="wolf", leg=Leg.ENTRY, view=view)
+    )
+    await asyncio.sleep(0.05)
+    began_s = time.monotonic()
+
+    await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
+
+    assert time.monotonic() - began_s < 0.5
+    assert [row.side for row in desk.venue.sent] == [Side.SELL]
+    entry.cancel()
+    await asyncio.gather(entry, return_exceptions=True)
+    desk.disk.answers.set()
+    # What the disk had begun to write is written, and with it that it was never sent.
+    desk.journal.close()
+    with Journal.open(desk.path, SystemClock()) as journal:
+        intent = journal.intent(client_order_id("wolf", Leg.ENTRY, 0))
+        assert intent is not None
+        assert intent.status is IntentStatus.NOT_EXECUTED
+
+
+def test_a_row_nobody_keeps_is_taken_back(desk: Desk) -> None:
+    desk.disk.answers.clear()
+    with pytest.raises(JournalLate):
+        desk.journal.record("first", {}, deadline_ms=20, keep=True)
+    with pytest.raises(JournalUnavailable) as caught:
+        desk.journal.record("second", {}, deadline_ms=20)
+    assert not isinstance(caught.value, JournalLate)
+    desk.disk.answers.set()
+
+    assert desk.kept_rows() == [("first", "None")]
+
+
+def test_reads_do_not_wait_for_the_disk(desk: Desk) -> None:
+    desk.journal.record("event", {"n": 1})
+    desk.disk.answers.clear()
+    with pytest.raises(JournalLate):
+        desk.journal.record("event", {"n": 2}, deadline_ms=20, keep=True)
+
+    row = desk.journal.last("event")
+
+    assert row is not None
+    assert row.data == {"n": 1}
+
+
+def settled(journal: Journal) -> None:
+    """Record what cannot be recorded as soon as the thread has caught up."""
+    while True:
+        try:
+            journal.record_event("trd-nobody", IntentEvent.FILL, {})
+        except JournalUnavailable:
+            continue
+
+
+def test_a_late_event_that_cannot_follow_is_told_and_ends_nothing(desk: Desk) -> None:
+    desk.disk.answers.clear()
+    with pytest.raises(JournalLate):
+        desk.journal.record("event", {}, deadline_ms=20, keep=True)
+    with pytest.raises(JournalLate):
+        desk.journal.record_event("trd-nobody", IntentEvent.FILL, {}, deadline_ms=0, keep=True)
+    desk.disk.answers.set()
+
+    with pytest.raises(BrokenInvariant):
+        settled(desk.journal)
+    assert desk.kept_rows() == [("event", "None")]
+
+
+def test_a_process_ends_although_its_disk_hangs(tmp_path: Path) -> None:
+    script = f"""
+        from pathlib import Path
+        from tests.test_journal_slow_disk import Disk
+        from trader_cli.clock import SystemClock
+        from trader_cli.journal.errors import JournalLate
+        from trader_cli.journal.journal import Journal
+        disk = Disk()
+        path = Path({str(tmp_path / "journal.db")!r})
+        journal = Journal.open(path, SystemClock(), tell=print, opener=disk.open)
+        disk.answers.clear()
+        try:
+            journal.record("event", {{}}, deadline_ms=20, keep=True)
+        except JournalLate:
+            pass
+        journal.close()
+        print("over")
+    """
+    began_s = time.monotonic()
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=25
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 rows were not written before the end" in done.stdout
+    assert done.stdout.endswith("over\n")
+    assert time.monotonic() - began_s < 20

@@ -1,0 +1,73 @@
+"""Entries that were written down and that a reading of the account cannot show yet.
+
+Pure. Two orders decided at the same moment, in one process or in two, each find an account in
+which the other is not there. What the journal knows of both makes up for it: an entry counts from
+the moment it is written down until a reading begun after its end. Where it is not certain what of
+it a reading has seen, it counts in full: one exposure too many refuses an order, one too few loses
+the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.order_life_cycle import IntentStatus
+from trader_cli.journal.index import IntentRecord
+from trader_cli.trading.exposure import as_resting
+from trader_cli.trading.risk_terms import RestingEntry, RiskView
+
+MARK_DETAIL: Final = "mark"
+"""Key of an intent's details: the mark price that its approval saw, to value it by."""
+
+IN_FLIGHT_MS: Final = 30_000
+"""No order arrives later than this after it left: retries, receive window and margin included."""
+
+_UNANSWERED: Final = frozenset({IntentStatus.INTENDED, IntentStatus.SENT, IntentStatus.UNKNOWN})
+_NOTHING_CAME: Final = frozenset({IntentStatus.REJECTED, IntentStatus.NOT_EXECUTED})
+
+
+def asked_since_ms(view: RiskView) -> int | None:
+    """Return from when on intents matter for `view`, local time; None if it shows everything."""
+    return None if view.began_ms is None else view.began_ms - IN_FLIGHT_MS
+
+
+def with_pending(
+    view: RiskView, intents: Iterable[IntentRecord], *, leave_out: str = ""
+) -> RiskView:
+    """Return the view with what the intents may add to it; the one called `leave_out` does not."""
+    if view.began_ms is None:
+        return view
+    seen = {row.client_order_id for row in view.resting} | view.seen | {leave_out}
+    pending = tuple(
+        entry
+        for intent in intents
+        if intent.client_order_id not in seen
+        and (entry := _pending(intent, view.began_ms - view.lag_ms)) is not None
+    )
+    return replace(view, resting=(*view.resting, *pending)) if pending else view
+
+
+def _pending(intent: IntentRecord, shown_until_ms: int) -> RestingEntry | None:
+    """Return what an intent that the view does not name may add, None if nothing."""
+    entry = as_resting(intent.request)
+    if entry is None or intent.status in _NOTHING_CAME:
+        return None
+    if intent.status not in _UNANSWERED and intent.updated_ms < shown_until_ms:
+        return None  # whatever it came to is a position or gone in a reading begun after that
+    if intent.status is IntentStatus.CANCELED:
+        entry = replace(entry, quantity=_number(intent.outcome.get("filled_quantity")) or ZERO)
+    price = entry.price
+    if price is None:
+        price = _number(intent.details.get(MARK_DETAIL))
+    return replace(entry, price=price) if entry.quantity > 0 else None
+
+
+def _number(text: object) -> Decimal | None:
+    try:
+        return Decimal(str(text)) if text is not None else None
+    except InvalidOperation:
+        return None
