@@ -128,10 +128,11 @@ class Rig:
         entry: EntryPolicy | None = None,
         limits: RiskLimits | None = None,
         hedge: bool = False,
+        clock: ManualClock | None = None,
         machine_ahead_ms: int = 0,
     ) -> None:
         """`machine_ahead_ms`: how far the engine's own clock is ahead of the exchange's."""
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.machine = _ShiftedClock(self.clock, machine_ahead_ms)
         self.paper = PaperVenue(
             clock=self.clock,
