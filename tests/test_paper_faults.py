@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -349,6 +350,35 @@ async def test_a_stranger_trades_places_and_cancels_on_our_account(paper: PaperV
     assert [row.quantity for row in positions] == [D("-0.02")]
     assert [row.client_order_id.startswith("web_") for row in resting] == [False, True]
     assert left == []
+
+
+def test_a_position_is_deleveraged_in_part_and_then_wholly(paper: PaperVenue) -> None:
+    paper.ask("POST", ORDER, MARKET)
+    paper.ask("POST", "/fapi/v1/algoOrder", STOP)
+    ear = paper.listen_to_user()
+
+    assert arm(paper, FaultKind.ADL, symbol=SYMBOL, quantity="0.004", price="96000")["happened"]
+    (left,) = paper.ask("GET", "/fapi/v3/positionRisk")
+    arm(paper, FaultKind.ADL, symbol=SYMBOL)
+
+    assert left["positionAmt"] == "0.006"
+    assert paper.ask("GET", "/fapi/v3/positionRisk") == []
+    orders = [event["o"] for event in ear.take() if event["e"] == "ORDER_TRADE_UPDATE"]
+    assert {order["c"] for order in orders} == {"adl_autoclose"}
+    assert [order["x"] for order in orders] == ["NEW", "CALCULATED"] * 2
+    assert len(paper.ask("GET", "/fapi/v1/openAlgoOrders")) == 1
+
+
+def test_an_act_that_cannot_be_done_is_refused_at_once_and_spoils_no_other_answer(
+    paper: PaperVenue,
+) -> None:
+    refused = paper.request("POST", "/paper/fault", {"kind": "adl"}, signed=False)
+    arm(paper, FaultKind.ADL, method="GET", path="/fapi/v3/balance")
+
+    answered = paper.request("GET", "/fapi/v3/balance")
+
+    assert (refused.status, json.loads(refused.body)["code"]) == (400, -2024)
+    assert answered.status == 200
 
 
 # --- arming -------------------------------------------------------------------------------------

@@ -139,6 +139,29 @@ def test_self_trades_are_prevented_as_the_taker_says(
     assert order["executedQty"] == filled
 
 
+@pytest.mark.parametrize("kind", ["LIMIT", "MARKET"])
+def test_without_prevention_a_taker_trades_with_the_accounts_own_order(kind: str) -> None:
+    trader = Trader(market=ScriptedMarket([tick(bid="60000", ask="60010", size="0.5")]))
+    first = trader.order("SELL", "0.1", price="60005")
+    touch = trader.order("SELL", "0.1", price="60010")
+    words = {"price": "60010"} if kind == "LIMIT" else {}
+
+    order = trader.order("BUY", "0.65", selfTradePreventionMode="NONE", **words)
+
+    assert (order["status"], trader.status_of(first)) == ("FILLED", "FILLED")
+    assert trader.status_of(touch) == "PARTIALLY_FILLED"
+    assert trader.amount() == D("0.5")
+    fills = trader.ask("user_trades")
+    assert {(row["price"], row["qty"], row["maker"]) for row in fills} == {
+        ("60005.00", "0.100", False),
+        ("60005.00", "0.100", True),
+        ("60010.00", "0.050", False),
+        ("60010.00", "0.050", True),
+        ("60010.00", "0.500", False),
+    }
+    assert trader.balance() == sum(trader.income())
+
+
 def test_price_match_takes_the_price_from_the_book() -> None:
     trader = Trader()
 

@@ -10,6 +10,7 @@ from tests.support.paper import PaperVenue
 from tests.support.scripted_market import ScriptedMarket, Trader, kinds, tick
 from trader_cli.paper.params import Params
 from trader_cli.paper.public_keys import keep_registered, registered
+from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.state import MemoryState
 from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 
@@ -104,15 +105,93 @@ def test_a_large_cross_position_goes_bracket_by_bracket_and_small_ones_at_once()
     assert trader.balance() == sum(trader.income())
 
 
-def test_forced_orders_are_liquidations_only() -> None:
+def test_a_large_isolated_position_is_liquidated_no_further_than_needed() -> None:
+    trader = Trader(balance="2000000")
+    trader.ask("set_margin_type", marginType="ISOLATED")
+    trader.ask("set_leverage", leverage="25")
+    for _ in range(3):
+        trader.order("BUY", "100")  # 18 million: the fifth bracket, maintained with 2 %
+    cross = trader.balance("crossWalletBalance")
+    price = D(trader.position()["liquidationPrice"]).quantize(D("0.1"))
+
+    trader.move(bid=str(price - 1), ask=str(price), mark=str(price - 1))
+
+    assert len(trader.ask("force_orders")) == 1
+    kept = (D(12_000_000) / (price - 1)).quantize(D("0.001"), rounding="ROUND_DOWN")
+    assert trader.amount() == kept
+    assert D(trader.position()["liquidationPrice"]) < price - 1
+    assert trader.balance("crossWalletBalance") == cross
+    assert trader.balance() == sum(trader.income())
+
+
+def test_an_isolated_position_that_cannot_stand_is_gone_bracket_by_bracket() -> None:
+    trader = Trader(balance="2000000")
+    trader.ask("set_margin_type", marginType="ISOLATED")
+    trader.ask("set_leverage", leverage="25")
+    for _ in range(3):
+        trader.order("BUY", "100")
+    cross = trader.balance("crossWalletBalance")
+
+    trader.move(bid="56000", ask="56000.1", mark="56000")
+
+    assert trader.amount() == 0
+    assert len(trader.ask("force_orders")) > 1
+    assert trader.balance() == cross == sum(trader.income())
+
+
+def test_a_deleveraging_closes_at_its_price_without_a_fee_and_cancels_what_rests() -> None:
+    trader = Trader()
+    trader.order("BUY", "0.3")
+    resting = trader.order("BUY", "0.1", price="59000")
+    trader.move(bid="61000", ask="61000.1", mark="61000")
+    trader.events()
+    before = trader.balance()
+
+    trader.venue.deleverage("BTCUSDT", trader.now_ms, quantity=D("0.1"), price=D("61500"))
+
+    told = trader.events()
+    assert trader.amount() == D("0.2")
+    assert trader.status_of(resting) == "CANCELED"
+    assert [event["e"] for event in told] == [
+        *("ORDER_TRADE_UPDATE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE", "ORDER_TRADE_UPDATE")
+    ]
+    assert [(e["o"]["c"], e["o"]["x"], e["o"]["X"]) for e in (told[1], told[3])] == [
+        ("adl_autoclose", "NEW", "NEW"),
+        ("adl_autoclose", "CALCULATED", "FILLED"),
+    ]
+    assert trader.balance() - before == D("0.1") * (D("61500") - D("60000.1"))
+    (row,) = trader.ask("force_orders", autoCloseType="ADL")
+    assert (row["clientOrderId"], row["timeInForce"]) == ("adl_autoclose", "GTC")
+    assert trader.ask("force_orders", autoCloseType="LIQUIDATION") == []
+
+
+def test_nothing_is_deleveraged_beyond_what_is_held() -> None:
+    trader = Trader()
+    with pytest.raises(VenueRefusal) as refused:
+        trader.venue.deleverage("BTCUSDT", trader.now_ms)
+    trader.order("SELL", "0.1")
+    with pytest.raises(VenueRefusal) as too_much:
+        trader.venue.deleverage("BTCUSDT", trader.now_ms, quantity=D("0.101"))
+    trader.venue.deleverage("BTCUSDT", trader.now_ms, quantity=D("0.1"))
+
+    assert (refused.value.code, too_much.value.code) == (-2024, -2024)
+    assert trader.amount() == 0
+
+
+def test_forced_orders_are_listed_by_their_kind() -> None:
     trader = Trader(balance="1000")
     trader.ask("set_leverage", leverage="50")
+    trader.order("BUY", "0.001")
+    trader.venue.deleverage("BTCUSDT", trader.now_ms)
     trader.order("BUY", "0.5")
     trader.move(bid="58000", ask="58000.1", mark="58000")
 
-    assert len(trader.ask("force_orders")) == 1
-    assert len(trader.ask("force_orders", autoCloseType="LIQUIDATION")) == 1
-    assert trader.ask("force_orders", autoCloseType="ADL") == []
+    (deleveraged,) = trader.ask("force_orders", autoCloseType="adl", limit="1")
+    (liquidated,) = trader.ask("force_orders", autoCloseType="LIQUIDATION", limit="1")
+
+    assert trader.ask("force_orders") == [deleveraged, liquidated]
+    assert deleveraged["clientOrderId"] == "adl_autoclose"
+    assert str(liquidated["clientOrderId"]).startswith("autoclose-")
     assert trader.refused("force_orders", autoCloseType="X") == -1130
 
 

@@ -1,8 +1,9 @@
-"""What the venue does on its own: funding every eight hours, margin calls and liquidation.
+"""What the venue does on its own: funding every eight hours, margin calls, liquidation, ADL.
 
-Source: binance-usdm reference §11.5, §13.4, §13.6. How much of a cross account is taken over at
-once is this venue's own rule: of the position that needs most margin what falls into the next lower
-bracket, again and again, until the rest stands. An isolated position goes whole.
+Source: binance-usdm reference §11.5, §13.4, §13.6; the exchange's notes on liquidation, by which
+nobody is liquidated further than needed, and on auto-deleveraging, which charges nothing. How much
+is taken over at once is this venue's own rule: what falls into the next lower bracket, again and
+again, until the rest stands; of a cross account first of the position that needs most margin.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.terms import OrderStatus
 from trader_cli.paper import events, ledger, margin
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
@@ -84,11 +86,34 @@ class Clearing:
     def _liquidate_isolated(
         self, of: SymbolAccount, position: ledger.PositionRecord, now_ms: int
     ) -> None:
-        floor = self._core.account.cross_wallet
+        account = self._core.account
+        floor = account.cross_wallet
         self._expire_orders(of, now_ms)
-        self._take_over(of, position, now_ms, quantity=abs(position.amount), spared=floor)
-        if self._core.account.cross_wallet < floor:
-            self._clear_deficit(floor - self._core.account.cross_wallet, now_ms, of)
+        while position.amount and _is_short_of_margin(of, position):
+            quantity = _down_a_bracket(of, position)
+            self._take_over(of, position, now_ms, quantity=quantity, spared=floor)
+        if account.cross_wallet < floor:
+            self._clear_deficit(floor - account.cross_wallet, now_ms, of)
+
+    def deleverage(
+        self,
+        of: SymbolAccount,
+        position: ledger.PositionRecord,
+        now_ms: int,
+        *,
+        quantity: Decimal,
+        price: Decimal,
+    ) -> None:
+        """Close a part of a position against somebody's bankruptcy, at its price and without a fee.
+
+        The symbol's open orders are cancelled first; conditional ones are no part of the engine and
+        stay.
+        """
+        for order in list(of.orders.values()):
+            self._settlement.end(of, order, OrderStatus.CANCELED, now_ms)
+        self._settlement.force_close(
+            of, position, price, ZERO, now_ms, quantity=quantity, deleveraged=True
+        )
 
     def _take_over(
         self,
@@ -102,7 +127,8 @@ class Clearing:
         """Close a part of a position at the touch and charge the liquidation fee on it.
 
         Args:
-            spared: the part of the cross wallet the fee must not touch.
+            spared: the part of the cross wallet that is not this position's; what an isolated
+                position has beyond it goes back to what is left of it.
         """
         tick = of.tick
         price = tick.bid if position.amount > 0 else tick.ask
@@ -113,6 +139,9 @@ class Clearing:
         account = self._core.account
         penalty = min(penalty, max(ZERO, account.cross_wallet - spared))
         account.cross_wallet -= penalty
+        if of.isolated and position.amount:
+            position.isolated_wallet += account.cross_wallet - spared
+            account.cross_wallet = spared
         self._core.post_income("INSURANCE_CLEAR", -penalty, now_ms, symbol=of.symbol)
         self._core.touch(of)
         self._core.emit_account("INSURANCE_CLEAR", now_ms, (of, position))
@@ -144,6 +173,11 @@ class Clearing:
             return False
         self._warned_ms[key] = now_ms
         return True
+
+
+def _is_short_of_margin(of: SymbolAccount, position: ledger.PositionRecord) -> bool:
+    balance = position.isolated_wallet + position.unrealized(of.mark)
+    return balance <= of.maintenance_of(position)
 
 
 def _down_a_bracket(of: SymbolAccount, position: ledger.PositionRecord) -> Decimal:

@@ -1,4 +1,4 @@
-"""Failures that happen at a moment: connections end, keys expire, stops vanish, strangers trade.
+"""What happens at a moment: connections end, keys expire, stops vanish, others reach in.
 
 Knows the exchange and what to do to it; when, and how often, is `faults.py`'s business.
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from trader_cli.domain.terms import PositionSide
 from trader_cli.paper.faults import Armed, FaultKind
 from trader_cli.paper.params import Params
 
@@ -23,7 +24,8 @@ def perform(exchange: Exchange, armed: Armed, now_ms: int) -> None:
     """Let it happen.
 
     Raises:
-        VenueRefusal: a stranger's order is one that the venue refuses.
+        VenueRefusal: a stranger's order is one that the venue refuses, or there is no position to
+            deleverage.
     """
     symbol = armed.details.get("symbol", "BTCUSDT").upper()
     match armed.kind:
@@ -34,6 +36,8 @@ def perform(exchange: Exchange, armed: Armed, now_ms: int) -> None:
             exchange.subscriptions.expire(now_ms)
         case FaultKind.STOP_VANISHED:
             exchange.venue.lose_algos(symbol, now_ms)
+        case FaultKind.ADL:
+            _deleverage(exchange, armed, symbol, now_ms)
         case FaultKind.FOREIGN_ORDER:
             exchange.venue.place_order(_foreign_order(armed, symbol, now_ms), now_ms)
         case FaultKind.FOREIGN_CANCEL:
@@ -42,6 +46,18 @@ def perform(exchange: Exchange, armed: Armed, now_ms: int) -> None:
             exchange.venue.cancel_all_algo(both, now_ms)
         case _:
             raise AssertionError(f"{armed.kind} is no act")
+
+
+def _deleverage(exchange: Exchange, armed: Armed, symbol: str, now_ms: int) -> None:
+    """Close what is held, or `quantity` of it, against somebody's bankruptcy at `price` or mark."""
+    details = Params(dict(armed.details))
+    exchange.venue.deleverage(
+        symbol,
+        now_ms,
+        side=details.enum("position_side", PositionSide, code=-4060),
+        quantity=details.decimal("quantity"),
+        price=details.decimal("price"),
+    )
 
 
 def _foreign_order(armed: Armed, symbol: str, now_ms: int) -> Params:

@@ -66,6 +66,7 @@ class FaultKind(StrEnum):
     STREAM_DISCONNECT = "stream_disconnect"
     LISTEN_KEY_EXPIRED = "listen_key_expired"
     STOP_VANISHED = "stop_vanished"
+    ADL = "adl"
     FOREIGN_ORDER = "foreign_order"
     FOREIGN_CANCEL = "foreign_cancel"
 
@@ -78,6 +79,7 @@ ACTS: Final = frozenset(
         FaultKind.STREAM_DISCONNECT,
         FaultKind.LISTEN_KEY_EXPIRED,
         FaultKind.STOP_VANISHED,
+        FaultKind.ADL,
         FaultKind.FOREIGN_ORDER,
         FaultKind.FOREIGN_CANCEL,
     }

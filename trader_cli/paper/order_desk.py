@@ -67,7 +67,8 @@ class OrderDesk:
         if algo is not None and on_accept is not None:
             on_accept(algo, order.order_id, now_ms)
         opening: events.UserEvent | None = None
-        if algo is not None or not parts:
+        meets_own = order.self_trade_prevention is SelfTradePrevention.NONE
+        if algo is not None or not parts or meets_own:
             self._core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
         elif self._core.heard:
             opening = events.order_update(order, ExecutionType.NEW, now_ms)
@@ -218,10 +219,10 @@ class OrderDesk:
     ) -> list[PriceLevel]:
         """Deal with own resting orders the taker would meet; return what it may still take."""
         mode = order.self_trade_prevention
-        if mode is SelfTradePrevention.NONE or order.time_in_force in POST_ONLY:
+        if order.time_in_force in POST_ONLY or of.book.best(order.side.opposite) is None:
             return parts
-        if of.book.best(order.side.opposite) is None:
-            return parts
+        if mode is SelfTradePrevention.NONE:
+            return self._meet_own(of, order, parts, now_ms)
         reach = self._reach(order, parts)
         expires_maker = mode is not SelfTradePrevention.EXPIRE_TAKER
         while reach is not None:
@@ -238,6 +239,39 @@ class OrderDesk:
                     part for part in parts if part[0] != own and _reaches(order.side, own, part[0])
                 ]
         return parts
+
+    def _meet_own(
+        self, of: SymbolAccount, order: OrderRecord, parts: list[PriceLevel], now_ms: int
+    ) -> list[PriceLevel]:
+        """Let a taker trade with own resting orders in their turn; return what it takes of others.
+
+        Others' size at a price comes before our own: it was there when ours came, as far as known.
+        """
+        reach = self._reach(order, parts)
+        makers = [
+            maker
+            for maker in of.orders.values()
+            if maker.side is not order.side
+            and reach is not None
+            and _reaches(order.side, reach, maker.price)
+        ]
+        makers.sort(key=lambda maker: maker.price * order.side.sign)
+        left, others = order.remaining, list(parts)
+        kept: list[PriceLevel] = []
+        for maker in makers:
+            while others and _reaches(order.side, maker.price, others[0][0]):
+                price, quantity = others.pop(0)
+                kept.append((price, min(quantity, left)))
+                left -= min(quantity, left)
+            part = min(left, maker.remaining) if maker.status.is_open else ZERO
+            if part > 0:
+                self._settlement.fill(of, order, maker.price, part, now_ms, maker=False)
+                self._settlement.fill(of, maker, maker.price, part, now_ms, maker=True)
+                left -= part
+        for price, quantity in others:
+            kept.append((price, min(quantity, left)))
+            left -= min(quantity, left)
+        return [(price, quantity) for price, quantity in kept if quantity > 0]
 
     def _reach(self, order: OrderRecord, parts: list[PriceLevel]) -> Decimal | None:
         """Return the last price the taker gets to, None if it gets nowhere."""

@@ -5,6 +5,7 @@ Source: binance-usdm reference §6.3, §7.1, §8, §17.14.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from trader_cli.paper.core import Core
@@ -25,6 +26,8 @@ _LIMIT_MAX: Final = 1_000
 _UNFILLED_KEPT_MS: Final = 3 * _DAY_MS
 _AMENDMENTS_MAX: Final = 100
 _LIQUIDATION: Final = "LIQUIDATION"
+_ADL: Final = "ADL"
+_FORCED_MAX: Final = 1_000
 _KEPT_MS: Final = 90 * _DAY_MS
 
 
@@ -108,14 +111,16 @@ class Queries:
         return rows[::-1][: min(window.limit, _AMENDMENTS_MAX)]
 
     def forced_orders(self, params: Params, symbol: str | None, now_ms: int) -> list[OrderRecord]:
-        """Return liquidations, newest last; nobody is deleveraged here."""
-        kind = (params.text("autoCloseType") or _LIQUIDATION).upper()
-        if kind not in (_LIQUIDATION, "ADL"):
+        """Return liquidations and deleveragings, or only one of the two, newest last."""
+        kind = params.text("autoCloseType")
+        if kind is not None and kind.upper() not in (_LIQUIDATION, _ADL):
             raise VenueRefusal(-1130, "autoCloseType")
-        if kind != _LIQUIDATION:
-            return []
         window = self._window(params, symbol, now_ms, newest=True, limit=50, days=90)
-        return self._core.state.forced_orders(window)
+        if kind is None:
+            return self._core.state.forced_orders(window)
+        every = self._core.state.forced_orders(replace(window, limit=_FORCED_MAX))
+        wanted = [order for order in every if order.is_deleveraging is (kind.upper() == _ADL)]
+        return wanted[-window.limit :]
 
     def algos(self, params: Params, symbol: str, now_ms: int) -> list[AlgoRecord]:
         """Return the newest of a window, newest first."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.terms import (
@@ -23,6 +23,9 @@ from trader_cli.domain.terms import (
     TimeInForce,
     WorkingType,
 )
+
+DELEVERAGED_ID: Final = "adl_autoclose"
+"""The client id of an auto-deleveraging's orders. Source: documented sample of forceOrders."""
 
 _Record = TypeVar("_Record")
 _NAMES: dict[str, tuple[str, ...]] = {}
@@ -40,7 +43,7 @@ class OrderRecord:
         front: how much must trade at its level before its own turn comes, None where the level
             has not been the touch since it rests (see `matching.RestingBook`).
         algo_id: the conditional order that sent it, None for an order sent directly.
-        forced: True for a liquidation's own order.
+        forced: True for the exchange's own order of a liquidation or deleveraging.
     """
 
     order_id: int
@@ -76,6 +79,11 @@ class OrderRecord:
     @property
     def remaining(self) -> Decimal:
         return self.quantity - self.executed
+
+    @property
+    def is_deleveraging(self) -> bool:
+        """True for the exchange's own order of an auto-deleveraging."""
+        return self.forced and self.client_order_id == DELEVERAGED_ID
 
     @property
     def only_reduces(self) -> bool:

@@ -26,7 +26,7 @@ from trader_cli.domain.terms import (
 from trader_cli.paper import events, ledger, margin, rules
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
-from trader_cli.paper.records import OrderRecord, TradeRecord
+from trader_cli.paper.records import DELEVERAGED_ID, OrderRecord, TradeRecord
 
 
 class Reason(IntEnum):
@@ -139,19 +139,29 @@ class Settlement:
         now_ms: int,
         *,
         quantity: Decimal,
+        deleveraged: bool = False,
     ) -> OrderRecord:
-        """Take `quantity` of a position over at `price`: the liquidation's own order, filled."""
+        """Close `quantity` of a position at `price` by the exchange's own order, filled at once.
+
+        Args:
+            fee: what is charged for the fill, USDT, positive = paid.
+            deleveraged: the other side of somebody else's bankruptcy, not a liquidation.
+        """
         core = self._core
         order_id = core.next_id("orders")
+        if deleveraged:
+            client_order_id, time_in_force = DELEVERAGED_ID, TimeInForce.GTC
+        else:
+            client_order_id, time_in_force = f"autoclose-{now_ms}{order_id}", TimeInForce.IOC
         side = Side.SELL if position.amount > 0 else Side.BUY
         order = OrderRecord(
             order_id=order_id,
             symbol=of.symbol,
-            client_order_id=f"autoclose-{now_ms}{order_id}",
+            client_order_id=client_order_id,
             side=side,
             position_side=position.side,
             type=OrderType.LIMIT,
-            time_in_force=TimeInForce.IOC,
+            time_in_force=time_in_force,
             price=price,
             quantity=quantity,
             reduce_only=False,
@@ -167,7 +177,8 @@ class Settlement:
         core.client_ids[order.symbol, order.client_order_id] = order
         core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
         self.fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
-        core.forced.append(order)
+        if not deleveraged:
+            core.forced.append(order)
         return order
 
     def _pay(

@@ -15,6 +15,7 @@ from decimal import Decimal
 from heapq import heappop
 from typing import Any, Final
 
+from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.terms import PositionSide
 from trader_cli.paper import render, render_account, rules
@@ -130,6 +131,42 @@ class Venue:
         of = self._core.account.symbols.get(symbol)
         for algo in list(of.algos.values()) if of is not None else ():
             self._algos.lose(algo, now_ms)
+        self._core.flush()
+
+    def deleverage(
+        self,
+        symbol: str,
+        now_ms: int,
+        *,
+        side: PositionSide | None = None,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+    ) -> None:
+        """Close a position, or a part of it, as the exchange does against somebody's bankruptcy.
+
+        Args:
+            side: which position where there are two, None for the one that is held.
+            quantity: base units, None for all of it.
+            price: of the bankruptcy, None for the mark.
+
+        Raises:
+            VenueRefusal: nothing is held there, less than that, or the contract has no such
+                quantity or price.
+        """
+        of = self._symbol(Params({"symbol": symbol}))
+        held = [p for p in of.held() if side in (None, p.side)]
+        if not held:
+            raise VenueRefusal(-2024)
+        position, instrument = held[0], of.contract.instrument
+        wanted = abs(position.amount) if quantity is None else quantity
+        if wanted > abs(position.amount):
+            raise VenueRefusal(-2024)
+        if wanted <= 0 or wanted % instrument.quantity_step:
+            raise VenueRefusal(-4023 if wanted > 0 else -4003)
+        if price is None:
+            price = round_down_to_step(of.mark, instrument.tick_size)
+        rules.check_price(instrument, price)
+        self._clearing.deleverage(of, position, now_ms, quantity=wanted, price=price)
         self._core.flush()
 
     def drain_events(self) -> list[UserEvent]:
