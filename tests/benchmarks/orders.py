@@ -1,31 +1,33 @@
-"""What the order path costs: `python -m tests.benchmarks.orders`, against an own paper exchange.
+"""What the order path costs: `python -m tests.benchmarks.orders`, or with the names of parts.
 
-Prints a warm order through OrderManager, risk and the durable journal beside a bare program that
-appends 200 bytes, calls fdatasync and sends the same order over a warm socket, in the same run;
-the listing of 3,000 open orders beside raw parsing; and `smart` beside `market` on the synthetic
-market. The exchange's rate limits are switched off for it.
+`warm`: an order through OrderManager, risk and the durable journal beside a bare program that
+appends 200 bytes, calls fdatasync and sends the same order over a warm socket. `listing`: reading
+3,000 open orders over 20 symbols beside a bare program that reads the same bytes and gives them to
+orjson; the exchange's own work is in both, and the processor time of the reading program alone is
+shown apart. Both against a paper exchange of their own without rate limits. `burst` and `entries`
+are described in their modules.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
-import socket
 import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from tests.benchmarks import burst, entries
+from tests.benchmarks.bare import BareSocket
 from trader_cli.clock import SystemClock
 from trader_cli.domain.client_id import Leg
-from trader_cli.domain.order import LimitRequest, MarketRequest, Order
+from trader_cli.domain.order import LimitRequest, Order
 from trader_cli.domain.rules import EntryPolicy
 from trader_cli.domain.terms import Side, TimeInForce
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
@@ -41,41 +43,8 @@ SYMBOL: Final = "BTCUSDT"
 ROUNDS: Final = 150
 LISTED: Final = 3_000
 SYMBOLS: Final = 20
-WORKED: Final = 5
-
-
-class BareSocket:
-    """The least a program can do: sign, write, read one answer over a kept connection."""
-
-    def __init__(self, endpoint: PaperEndpoint) -> None:
-        url = urlsplit(endpoint.rest_url)
-        assert url.hostname is not None, "an origin"
-        assert url.port is not None, "the paper exchange's"
-        self._host = f"{url.hostname}:{url.port}"
-        self._key, self._secret = endpoint.api_key, endpoint.api_secret.encode()
-        self._socket = socket.create_connection((url.hostname, url.port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def request(self, method: str, path: str, **params: str) -> bytes:
-        query = urlencode({**params, "timestamp": str(int(time.time() * 1_000))})
-        signature = hmac.new(self._secret, query.encode(), hashlib.sha256).hexdigest()
-        self._socket.sendall(
-            f"{method} {path}?{query}&signature={signature} HTTP/1.1\r\nHost: {self._host}\r\n"
-            f"X-MBX-APIKEY: {self._key}\r\nContent-Length: 0\r\n\r\n".encode()
-        )
-        return self._answer()
-
-    def _answer(self) -> bytes:
-        buffer = bytearray()
-        while b"\r\n\r\n" not in buffer:
-            buffer += self._socket.recv(1 << 20)
-        head, _, body = bytes(buffer).partition(b"\r\n\r\n")
-        rows = (line.split(b":", 1) for line in head.split(b"\r\n")[1:])
-        length = next(int(row[1]) for row in rows if row[0].lower() == b"content-length")
-        content = bytearray(body)
-        while len(content) < length:
-            content += self._socket.recv(1 << 20)
-        return bytes(content)
+LISTINGS: Final = 15
+PARTS: Final = ("warm", "listing", "burst", "entries")
 
 
 async def warm_order(
@@ -127,55 +96,35 @@ async def listing(client: BinanceFuturesClient, bare: BareSocket) -> None:
             await client.place_limit_order(
                 symbol,
                 Side.BUY,
-                lots * instrument.quantity_step,
-                price,
+                (lots + number % 7) * instrument.quantity_step,
+                price + number % 50 * instrument.tick_size,
                 client_order_id=f"trd-list-{symbol}-{number}",
                 time_in_force=TimeInForce.GTC,
             )
-    ours, theirs = [], []
-    for _ in range(7):
-        began = time.perf_counter()
+    ours, theirs, our_cpu, their_cpu = [], [], [], []
+    for _ in range(LISTINGS):
+        began, began_cpu = time.perf_counter(), time.process_time()
         rows = await client.get_open_orders()
         ours.append(time.perf_counter() - began)
-        began = time.perf_counter()
+        our_cpu.append(time.process_time() - began_cpu)
+        began, began_cpu = time.perf_counter(), time.process_time()
         raw = orjson.loads(bare.request("GET", "/fapi/v1/openOrders"))
         theirs.append(time.perf_counter() - began)
+        their_cpu.append(time.process_time() - began_cpu)
         assert len(rows) == len(raw), "both list the same"
-    show(f"list {len(rows)} orders", statistics.median(ours), "raw", statistics.median(theirs))
+    what = f"list {len(rows)} orders"
+    show(what, statistics.median(ours), "raw", statistics.median(theirs))
+    what += ", processor of the reader"
+    show(what, statistics.median(our_cpu), "raw", statistics.median(their_cpu))
     for symbol in list(instruments)[:SYMBOLS]:
         await client.cancel_all_open_orders(symbol)
-
-
-async def smart_against_market(orders: OrderManager) -> None:
-    quantity, makers, smart_bps, market_bps = Decimal("0.001"), [], [], []
-    for number in range(WORKED):
-        result = await orders.smart_entry(SYMBOL, Side.BUY, quantity, source=f"s{number}")
-        slippage = result.slippage_bps(Side.BUY)
-        if slippage is None or result.maker_share is None:
-            continue
-        makers.append(result.maker_share)
-        smart_bps.append(slippage + 2 * result.maker_share + 5 * (1 - result.maker_share))
-        top = await orders.book(SYMBOL)
-        middle = (top.bid + top.ask) / 2
-        request = MarketRequest(
-            symbol=SYMBOL, side=Side.SELL, quantity=quantity, client_order_id="", reduce_only=True
-        )
-        placed = await orders.place(request, source=f"m{number}", leg=Leg.EXIT)
-        assert isinstance(placed.order, Order), "a market order"
-        price = (await orders.refresh(placed.order)).average_price
-        assert price is not None, "it was executed"
-        market_bps.append((middle - price) / middle * 10_000 + 5)
-    print(
-        f"smart: maker share {statistics.mean(makers):.2f}, cost with fees "
-        f"{statistics.mean(smart_bps):.2f} bps; market: {statistics.mean(market_bps):.2f} bps"
-    )
 
 
 def show(name: str, ours_s: float, other: str, other_s: float) -> None:
     print(f"{name}: {ours_s * 1e3:.2f} ms, {other} {other_s * 1e3:.2f} ms, x{ours_s / other_s:.2f}")
 
 
-async def measure(folder: Path, endpoint: PaperEndpoint) -> None:
+async def measure(folder: Path, endpoint: PaperEndpoint, parts: Sequence[str]) -> None:
     clock = SystemClock()
     journal = Journal.open(folder / "journal.db", clock)
     async with BinanceFuturesClient(
@@ -194,21 +143,27 @@ async def measure(folder: Path, endpoint: PaperEndpoint) -> None:
             policy=EntryPolicy(),
         )
         bare = BareSocket(endpoint)
-        await warm_order(orders, views, bare, folder)
-        await smart_against_market(orders)
-        await listing(client, bare)
+        if "warm" in parts:
+            await warm_order(orders, views, bare, folder)
+        if "listing" in parts:
+            await listing(client, bare)
     journal.close()
 
 
-def main() -> None:
+def main(parts: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        endpoint = ensure_running(home, SystemClock(), PaperOptions(rate_limits=False))
-        try:
-            asyncio.run(measure(home, endpoint))
-        finally:
-            stop(home)
+        if {"warm", "listing"} & set(parts):
+            endpoint = ensure_running(home, SystemClock(), PaperOptions(rate_limits=False))
+            try:
+                asyncio.run(measure(home, endpoint, parts))
+            finally:
+                stop(home)
+        if "burst" in parts:
+            asyncio.run(burst.measure(home))
+        if "entries" in parts:
+            asyncio.run(entries.measure(home))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or PARTS)
