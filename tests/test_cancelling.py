@@ -18,6 +18,7 @@ from trader_cli.errors import (
     OutcomeUnknown,
     PermissionDenied,
     RateLimited,
+    Rejected,
     VenueError,
 )
 from trader_cli.trading.order_manager import ExitsMayRest
@@ -134,3 +135,33 @@ async def test_an_entry_is_gone_though_what_waited_for_it_could_not_be_looked_fo
     assert failure.value.order.status is OrderStatus.CANCELED
     ended = await floor.venue.get_order_status(SYMBOL, client_order_id=name)
     assert ended.status is OrderStatus.CANCELED
+
+
+async def test_a_short_pause_of_the_exchange_is_waited_for_before_exits_are_looked_for(
+    floor: Floor,
+) -> None:
+    name = await rest(floor, ENTRY)
+    soon = RateLimited("too many", retry_at_ms=floor.venue.clock.now_ms() + 2_000, banned=False)
+    floor.venue.before = lambda method: floor.venue.fail("get_open_orders", soon)
+
+    gone = await floor.run(floor.orders.cancel(name))
+
+    assert gone.status is OrderStatus.CANCELED
+
+
+async def test_a_stop_that_fires_is_not_among_those_that_a_sweep_cancelled(floor: Floor) -> None:
+    floor.venue.hold("0.002")
+    name = await rest(floor, STOP)
+
+    def let_it_fire(method: str) -> None:
+        [stop] = floor.venue.open_algos
+        floor.venue.algos[stop.algo_id] = replace(stop, status=AlgoStatus.TRIGGERING)
+        floor.venue.fail("cancel_algo_order", Rejected("unknown order", code=-2011))
+
+    floor.venue.before = let_it_fire
+
+    swept = await floor.run(floor.orders.cancel_all_orders(include_stops=True))
+
+    assert swept.cancelled == ()
+    [failed] = swept.failed
+    assert (failed.order.client_order_id, failed.error.code) == (name, "not_cancelled")

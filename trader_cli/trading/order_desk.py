@@ -521,7 +521,7 @@ class OrderDesk(OrderTracker):
             try:
                 return await self.client.send(request)
             except (NotSent, RateLimited) as error:
-                pause_s = self._pause_before_retry(error, retry)
+                pause_s = self.pause_before_retry(error, retry)
                 if pause_s is None:
                     raise
                 sending.notes.append(f"not executed, tried again: {error.message}")
@@ -533,7 +533,7 @@ class OrderDesk(OrderTracker):
             await self.clock.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
 
-    def _pause_before_retry(self, error: NotSent | RateLimited, retry: int) -> float | None:
+    def pause_before_retry(self, error: NotSent | RateLimited, retry: int) -> float | None:
         """Return the seconds to wait before the next try, None if there is to be none."""
         if retry >= _RETRIES_MAX:
             return None

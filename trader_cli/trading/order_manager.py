@@ -7,6 +7,7 @@ chased `chase`'s, how stops are swapped `brackets`'. Must not know bridge files 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -19,6 +20,7 @@ from trader_cli.domain.order import AlgoOrder, MarketRequest, Order, only_reduce
 from trader_cli.domain.rules import Fallback
 from trader_cli.domain.terms import AlgoStatus, Direction, PositionSide, Side
 from trader_cli.errors import (
+    NotSent,
     OutcomeUnknown,
     PartialFailure,
     PermissionDenied,
@@ -423,17 +425,33 @@ class OrderManager(OrderDesk):
         except StillRests as error:
             raise error.proof from error
         if is_own(order.client_order_id) and not only_reduces(order):
+            await self._remove_what_waited(gone)
+        return gone
+
+    async def _remove_what_waited(self, gone: Order) -> None:
+        """Remove the exits of an entry that is gone; a short pause of the exchange is waited for.
+
+        Raises:
+            ExitsMayRest: they could not be looked for.
+        """
+        for retry in itertools.count():
             try:
-                await self.clean_up_exits(order.symbol, position_side=order.position_side)
+                await self.clean_up_exits(gone.symbol, position_side=gone.position_side)
+            except (NotSent, RateLimited) as error:
+                pause_s = self.pause_before_retry(error, retry)
+                if pause_s is None:
+                    raise ExitsMayRest(gone, error) from error
+                await self.clock.sleep(pause_s)
             except VenueError as error:
                 raise ExitsMayRest(gone, error) from error
-        return gone
+            else:
+                return
 
     async def _cancel_conditional(self, order: AlgoOrder) -> AlgoOrder:
         """Cancel it and return how it ended: it may have fired instead."""
         cancelled = await self.cancel_algo(order)
         try:
-            return await self.client.get_algo_order(order.symbol, order.algo_id)
+            ended = await self.client.get_algo_order(order.symbol, order.algo_id)
         except VenueError as error:
             if cancelled:  # only the picture of it is poorer
                 return replace(order, status=AlgoStatus.CANCELED)
@@ -443,6 +461,8 @@ class OrderManager(OrderDesk):
                 code=error.code,
                 advice=f"look at `trader order show {order.algo_id} --symbol {order.symbol}`",
             ) from error
+        self._note_order(ended)
+        return ended
 
     async def amend(
         self,
@@ -503,10 +523,15 @@ class OrderManager(OrderDesk):
         try:
             if isinstance(order, Order):
                 return await self.cancel_order(order)
-            await self.cancel_algo(order)
+            if await self.cancel_algo(order):
+                return order
+            ended = await self.client.get_algo_order(order.symbol, order.algo_id)
         except VenueError as error:
             return CancelFailure(order=order, error=error)
-        return order
+        if ended.status.is_open:
+            fires = Rejected(f"{order.client_order_id} is {ended.status}", code="not_cancelled")
+            return CancelFailure(order=ended, error=fires)
+        return ended
 
 
 def _swept(

@@ -283,7 +283,9 @@ class OrderTracker:
             ) from error
 
     async def cancel_algo(self, order: AlgoOrder) -> bool:
-        """Cancel a conditional order; False if it had already ended or is triggering.
+        """Cancel a conditional order; False if it rests no more and its end is to be looked up.
+
+        It had ended by itself then, is triggering, or a cancel whose answer was lost took effect.
 
         Raises:
             StillRests: proven not to have arrived.
@@ -299,8 +301,7 @@ class OrderTracker:
             except Rejected as error:
                 if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
                     raise
-                # After a lost answer this is what our own cancel looks like the second time.
-                return doubtful
+                return False
             except VenueError as error:
                 problem = error
                 doubtful = doubtful or isinstance(error, OutcomeUnknown)
