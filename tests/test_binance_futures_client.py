@@ -27,6 +27,7 @@ from tests.support.venue_stub import (
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, LimitRequest, Order
 from trader_cli.domain.terms import MarginType, OrderStatus, OrderType, PositionSide, Side
 from trader_cli.errors import (
+    FIREWALL,
     NotSent,
     OutcomeUnknown,
     PermissionDenied,
@@ -36,7 +37,7 @@ from trader_cli.errors import (
     VenueError,
 )
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
-from trader_cli.exchange.gateway import BanInMemory
+from trader_cli.exchange.gateway import BanInMemory, insisting
 from trader_cli.exchange.transport import open_session
 
 KEY = "key-0123456789-abcdefghijklmnop"
@@ -79,9 +80,13 @@ def client(connect: Connect) -> BinanceFuturesClient:
     return connect()
 
 
-def place(client: BinanceFuturesClient) -> Awaitable[Order]:
+def place(client: BinanceFuturesClient, *, reduce_only: bool = False) -> Awaitable[Order]:
     return client.place_market_order(
-        "BTCUSDT", Side.BUY, Decimal("0.010"), client_order_id="trd-1-en0"
+        "BTCUSDT",
+        Side.BUY,
+        Decimal("0.010"),
+        client_order_id="trd-1-en0",
+        reduce_only=reduce_only,
     )
 
 
@@ -502,6 +507,54 @@ class TestLimits:
         assert isinstance(again, RateLimited)
         assert len(venue.requests("GET", "/fapi/v3/balance")) == 1
         assert isinstance(await place(client), Order)
+
+    @pytest.mark.parametrize("by_read", [True, False])
+    async def test_firewall_pauses_reads_and_entries_for_a_minute_and_lets_exits_try(
+        self, venue: VenueStub, client: BinanceFuturesClient, clock: JumpingClock, by_read: bool
+    ) -> None:
+        wall = Reply("<html>WAF</html>", 403, content_type="text/html")
+        venue.answer("GET", "/fapi/v3/balance", wall if by_read else Reply([]))
+        venue.answer("DELETE", ORDER, Reply(answers.written()))
+        venue.answer("POST", ORDER, *([] if by_read else [wall]), Reply(answers.written()))
+
+        await failure_of(client.get_account_balance() if by_read else place(client))
+        sent = len(venue.seen)
+        entry = await failure_of(place(client))
+        read = await failure_of(client.get_account_balance())
+
+        assert isinstance(entry, RateLimited)
+        assert isinstance(read, RateLimited)
+        assert (entry.code, entry.banned, entry.retry_at_ms) == (FIREWALL, False, START_MS + 60_000)
+        assert len(venue.seen) == sent
+        assert isinstance(await place(client, reduce_only=True), Order)
+        assert isinstance(await client.cancel_order("BTCUSDT", 7), Order)
+        clock.advance(59.999)
+        assert isinstance(await failure_of(place(client)), RateLimited)
+        clock.advance(0.001)
+        assert isinstance(await place(client), Order)
+
+    async def test_firewall_is_tried_by_all_that_belongs_to_an_exit(
+        self, venue: VenueStub, client: BinanceFuturesClient
+    ) -> None:
+        wall = Reply("<html>WAF</html>", 403, content_type="text/html")
+        venue.answer("GET", "/fapi/v3/balance", wall, Reply([]))
+        await failure_of(client.get_account_balance())
+
+        with insisting():
+            assert await asyncio.gather(client.get_account_balance()) == [[]]
+        assert isinstance(await failure_of(client.get_account_balance()), RateLimited)
+
+    async def test_whoever_insists_still_respects_a_ban_and_used_up_weight(
+        self, venue: VenueStub, client: BinanceFuturesClient
+    ) -> None:
+        limited = Reply({"code": -1003, "msg": "Too many"}, 429, {"Retry-After": "30"})
+        venue.answer("GET", "/fapi/v3/balance", limited)
+
+        with insisting():
+            await failure_of(client.get_account_balance())
+            await failure_of(client.get_account_balance())
+
+        assert len(venue.requests("GET", "/fapi/v3/balance")) == 1
 
     async def test_usage_is_read_from_the_headers(
         self, venue: VenueStub, client: BinanceFuturesClient

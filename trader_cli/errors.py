@@ -7,7 +7,7 @@ a command has to end.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class TraderError(Exception):
@@ -110,8 +110,12 @@ class OutcomeUnknown(VenueError):
     exit_code = 7
 
 
+FIREWALL: Final = "firewall"
+"""Code of a `RateLimited` from the firewall in front of the exchange (HTTP 403)."""
+
+
 class RateLimited(VenueError):
-    """The exchange answered 429 or 418, or a ban is still running: not executed.
+    """The exchange answered 429, 418 or 403, or a ban is still running: not executed.
 
     Attributes:
         retry_at_ms: UTC epoch milliseconds before which nothing may be sent.

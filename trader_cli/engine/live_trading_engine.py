@@ -47,6 +47,7 @@ from trader_cli.engine.recovering import Recovered
 from trader_cli.engine.remembered import remember
 from trader_cli.errors import VenueError
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
+from trader_cli.exchange.gateway import insisting
 from trader_cli.exchange.streams import MarketStream, UserStream
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
@@ -223,15 +224,16 @@ class LiveTradingEngine:
         """Latch the halt, cancel everything, flatten everything and prove it."""
         self._performer.halted.set()
         self._performer.withdraw_entries()
-        result = await kill(
-            self._client,
-            self._latch,
-            clock=self._clock,
-            reason=reason,
-            by=by,
-            recv_window_ms=self._options.recv_window_ms,
-            engine_quiet=lambda: not self._state.entries,
-        )
+        with insisting():
+            result = await kill(
+                self._client,
+                self._latch,
+                clock=self._clock,
+                reason=reason,
+                by=by,
+                recv_window_ms=self._options.recv_window_ms,
+                engine_quiet=lambda: not self._state.entries,
+            )
         self._report(
             "halted",
             {

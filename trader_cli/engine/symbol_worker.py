@@ -15,6 +15,7 @@ from trader_cli.engine.hands import Hands
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.settling import Settling
 from trader_cli.errors import TraderError
+from trader_cli.exchange.gateway import insisting
 
 Work = Enter | Exit | Protect | SettleTrade
 
@@ -83,9 +84,11 @@ class SymbolWorker:
             case Enter():
                 await self._entering.enter(work, cancelled=withdrawn, halted=self._halted)
             case Exit():
-                await self._exit(work)
+                with insisting():
+                    await self._exit(work)
             case Protect():
-                await self._protecting.restore(work.symbol)
+                with insisting():
+                    await self._protecting.restore(work.symbol)
             case SettleTrade():
                 leverage = self._protecting.leverage_of(work.symbol)
                 unprotected_ms = self._protecting.forget(work.symbol)

@@ -19,6 +19,7 @@ from typing import Final
 import aiohttp
 
 from trader_cli.errors import (
+    FIREWALL,
     NotSent,
     OutcomeUnknown,
     PermissionDenied,
@@ -128,7 +129,7 @@ def judge_answer(answer: Answer, *, write: bool, what: str, now_ms: int, offset_
                 message,
                 retry_at_ms=now_ms + (_seconds(answer.retry_after) or _PAUSE_MS),
                 banned=False,
-                code=code,
+                code=FIREWALL,
                 advice="Stop sending for some minutes; the exchange's firewall refused the call.",
             ),
             Again.NEVER,

@@ -11,14 +11,23 @@ Source: binance-usdm reference §3.4, §3.5, §5.5.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from typing import Final, Protocol, TypeVar, cast
 
 import aiohttp
 
 from trader_cli.clock import Clock
-from trader_cli.errors import NotSent, PermissionDenied, RateLimited, UsageError, VenueError
+from trader_cli.errors import (
+    FIREWALL,
+    NotSent,
+    PermissionDenied,
+    RateLimited,
+    UsageError,
+    VenueError,
+)
 from trader_cli.exchange.budget import (
     MINUTE_MS,
     ORDERS_1M_MAX,
@@ -98,6 +107,21 @@ class FuturesApi(Protocol):
 
 Call = Callable[[FuturesApi], Awaitable[object]]
 
+_insists: ContextVar[bool] = ContextVar("insists", default=False)
+
+
+@contextlib.contextmanager
+def insisting() -> Iterator[None]:
+    """Let everything sent within, reads too, try in spite of a pause that the firewall asked for.
+
+    For closing and stopping: an exit is worth a refused call, and its reads belong to it.
+    """
+    token = _insists.set(True)
+    try:
+        yield
+    finally:
+        _insists.reset(token)
+
 
 class BanStore(Protocol):
     """Remembers the end of a ban across processes."""
@@ -158,6 +182,7 @@ class Gateway:
         self._budget: Budget = budget if budget is not None else BudgetInMemory()
         self._weight_kept = weight_kept
         self._reads_paused_until_ms = 0
+        self._walled_until_ms = 0
         self._transport: Transport | None = None
         self._closed = False
         self._clock_lock = asyncio.Lock()
@@ -196,13 +221,19 @@ class Gateway:
         """
         return await self._send(what, call, decode, write=False, signed=signed)
 
-    async def write(self, what: str, call: Call, decode: Callable[[object], T]) -> T:
+    async def write(
+        self, what: str, call: Call, decode: Callable[[object], T], *, urgent: bool = False
+    ) -> T:
         """Send a request that may change the account, once, and return its decoded answer.
+
+        Args:
+            urgent: it lowers risk: tried although the exchange's firewall wants us to pause.
 
         Raises:
             VenueError: `OutcomeUnknown` whenever it is not proven that nothing was executed.
         """
-        return await self._send(what, call, decode, write=True, signed=True)
+        with insisting() if urgent else contextlib.nullcontext():
+            return await self._send(what, call, decode, write=True, signed=True)
 
     async def sync_clock(self) -> int:
         """Measure venue minus local time and return it, in milliseconds.
@@ -305,26 +336,34 @@ class Gateway:
         return cast(FuturesApi, self._transport)
 
     def _check_may_send(self, what: str, *, write: bool) -> None:
-        """Refuse locally while a ban runs, and reads while the weight is used up.
+        """Refuse locally while a ban runs, and what is not worth the try during other pauses.
 
         Writes try in spite of used-up weight: they weigh nothing, and an exit is worth the try.
+        After the firewall's refusal only what insists is tried.
         """
         if self._closed:
             raise NotSent(f"{what}: the client is closed")
-        now_ms = self.clock.now_ms()
-        banned_until_ms = self._ban.get()
-        until_ms = banned_until_ms if write else max(banned_until_ms, self._reads_paused_until_ms)
-        if until_ms > now_ms:
-            banned = banned_until_ms > now_ms
-            cause = "this address is banned" if banned else "the request limit is used up"
+        self._refuse_until(self._ban.get(), what, "this address is banned", banned=True)
+        if not _insists.get():
+            cause = "the exchange's firewall refused a call, and lets nothing but exits try"
+            self._refuse_until(self._walled_until_ms, what, cause, code=FIREWALL)
+        if not write:
+            cause = "the request limit is used up"
+            self._refuse_until(self._reads_paused_until_ms, what, cause)
+            self._keep_the_reserve(what)
+
+    def _refuse_until(
+        self, until_ms: int, what: str, cause: str, *, banned: bool = False, code: str | None = None
+    ) -> None:
+        left_ms = until_ms - self.clock.now_ms()
+        if left_ms > 0:
             raise RateLimited(
-                f"{what}: not sent, {cause} for {(until_ms - now_ms + 999) // 1000} s more",
+                f"{what}: not sent, {cause} for {(left_ms + 999) // 1000} s more",
                 retry_at_ms=until_ms,
                 banned=banned,
+                code=code,
                 advice="Wait until the time named; every request before it makes it worse.",
             )
-        if not write:
-            self._keep_the_reserve(what)
 
     def _keep_the_reserve(self, what: str) -> None:
         """Refuse a read that would eat into the weight kept for stops and for kill."""
@@ -356,6 +395,8 @@ class Gateway:
         if isinstance(error, RateLimited):
             if error.banned:
                 self._ban.set(max(error.retry_at_ms, self._ban.get()))
+            elif error.code == FIREWALL:
+                self._walled_until_ms = max(error.retry_at_ms, self._walled_until_ms)
             else:
                 self._reads_paused_until_ms = max(error.retry_at_ms, self._reads_paused_until_ms)
         return error

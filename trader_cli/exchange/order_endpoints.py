@@ -21,6 +21,7 @@ from trader_cli.domain.order import (
     MarketRequest,
     Order,
     OrderRequest,
+    only_reduces,
 )
 from trader_cli.domain.terms import (
     OrderType,
@@ -77,6 +78,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
                     f"place limit order {request.client_order_id} of {request.symbol}",
                     lambda api: api.futures_limit_order(**params),
                     decode_order,
+                    urgent=only_reduces(request),
                 )
             case MarketRequest():
                 return await self._send_market(request)
@@ -303,6 +305,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
                 symbol=symbol, orderId=order_id, origClientOrderId=client_order_id
             ),
             decode_order,
+            urgent=True,
         )
 
     async def cancel_algo_order(
@@ -318,6 +321,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
             f"cancel conditional order {ids}",
             lambda api: api.futures_cancel_algo_order(algoId=algo_id, clientAlgoId=client_order_id),
             _ignored,
+            urgent=True,
         )
 
     async def cancel_all_open_orders(self, symbol: str) -> None:
@@ -326,6 +330,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
             f"cancel all orders of {symbol}",
             lambda api: api.futures_cancel_all_open_orders(symbol=symbol),
             _ignored,
+            urgent=True,
         )
 
     async def cancel_all_algo_orders(self, symbol: str) -> None:
@@ -334,6 +339,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
             f"cancel all conditional orders of {symbol}",
             lambda api: api.futures_cancel_all_algo_open_orders(symbol=symbol),
             _ignored,
+            urgent=True,
         )
 
     # --- looking up ---------------------------------------------------------------------------
@@ -491,6 +497,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
             f"place market order {request.client_order_id} of {request.symbol}",
             lambda api: api.futures_market_order(**params),
             decode_order,
+            urgent=only_reduces(request),
         )
 
     async def _send_conditional(self, request: ConditionalRequest) -> AlgoOrder:
@@ -499,6 +506,7 @@ class OrderEndpoints(AccountEndpoints, MarketEndpoints):
             f"place conditional order {request.client_order_id} of {request.symbol}",
             lambda api: api.futures_create_algo_order(**params),
             decode_algo_order,
+            urgent=only_reduces(request),
         )
 
     def _market_parts(self, symbol: str, quantity: Decimal) -> list[Decimal]:

@@ -62,6 +62,7 @@ class SettingsEndpoints(Rows):
                 type=_ADD if amount > 0 else _REMOVE,
             ),
             _as_is,
+            urgent=amount > 0,
         )
 
     async def get_key_rights(self) -> KeyRights:

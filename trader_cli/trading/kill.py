@@ -27,6 +27,7 @@ from trader_cli.domain.order import (
 )
 from trader_cli.domain.terms import PositionSide
 from trader_cli.errors import (
+    FIREWALL,
     RateLimited,
     Rejected,
     TraderError,
@@ -426,7 +427,8 @@ class _Kill:
         return None
 
     def _failed(self, error: VenueError) -> None:
-        if isinstance(error, RateLimited):
+        # The firewall is tried again and again: flat is worth its refusals, a ban is not.
+        if isinstance(error, RateLimited) and error.code != FIREWALL:
             self.blocked_until_ms = max(self.blocked_until_ms, error.retry_at_ms)
         self._say(error.message)
 
