@@ -34,6 +34,7 @@ from trader_cli.errors import NotSent, RateLimited, Rejected, VenueError
 from trader_cli.exchange.streams import (
     KEEP_ALIVE_RETRY_S,
     KEEP_ALIVE_S,
+    QUIET_S,
     ROTATION_S,
     SILENCE_S,
     MarketStream,
@@ -478,13 +479,44 @@ class TestMarketStream:
             await clock.advance(SILENCE_S - 0.5)
             assert gaps(reader.events) == []
 
-            network.sockets[1].say(mark("2"))
+            network.sockets[0].say(book("2"))
             await clock.advance(2)
 
-            silent = [event for event in reader.events if isinstance(event, StreamGap)]
-            assert [(gap.stream, gap.reason) for gap in silent] == [("public", "silent")]
+            assert silent(reader) == ["market"]
             assert len(network.urls) == 3
-            assert "/public/" in network.urls[2]
+            assert "/market/" in network.urls[2]
+
+    async def test_silence_of_everything_is_a_gap_of_both(
+        self, stream: MarketStream, network: Network, clock: HandClock
+    ) -> None:
+        async with reading(stream) as reader:
+            await settle()
+            await clock.advance(SILENCE_S + 1)
+
+            assert sorted(silent(reader)) == ["market", "public"]
+
+    async def test_quiet_book_beside_living_mark_prices_is_left_alone_for_a_minute(
+        self, stream: MarketStream, network: Network, clock: HandClock
+    ) -> None:
+        async with reading(stream) as reader:
+            await settle()
+            await tell_marks(network, clock, seconds=QUIET_S - 1)
+            assert silent(reader) == []
+
+            await tell_marks(network, clock, seconds=2)
+            assert silent(reader) == ["public"]
+
+    async def test_book_that_stays_quiet_is_asked_for_less_and_less(
+        self, stream: MarketStream, network: Network, clock: HandClock
+    ) -> None:
+        async with reading(stream) as reader:
+            await settle()
+            await tell_marks(network, clock, seconds=15 * 60)
+            assert silent(reader) == ["public"] * 3, "after one, three and seven minutes"
+
+            network.sockets[-1].say(book("3"))
+            await tell_marks(network, clock, seconds=QUIET_S + 2)
+            assert silent(reader) == ["public"] * 4, "what was heard counts anew"
 
     async def test_one_route_down_leaves_the_other_up(
         self, stream: MarketStream, network: Network, clock: HandClock
@@ -526,6 +558,19 @@ class TestMarketStream:
             "BookTopChanged",
             "MarkPriceChanged",
         }
+
+
+def silent(reader: Reader) -> list[str]:
+    """Return which streams were given up for saying nothing."""
+    gaps = [event for event in reader.events if isinstance(event, StreamGap)]
+    return [gap.stream for gap in gaps if gap.reason == "silent"]
+
+
+async def tell_marks(network: Network, clock: HandClock, *, seconds: float) -> None:
+    """Let time pass while mark prices come."""
+    for _ in range(round(seconds)):
+        network.sockets[1].say(mark("1"))
+        await clock.advance(1)
 
 
 class JumpingKeyClock(JumpingClock):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, Protocol
 
 from trader_cli.clock import Clock
@@ -48,7 +48,12 @@ ROTATION_S: Final = 23 * 3600.0
 """The venue ends connections after 24 hours; ending them ourselves makes the gap expected."""
 
 SILENCE_S: Final = 10.0
-"""Book and mark price of a traded contract change every second."""
+"""Mark prices are told every second, whether they change or not."""
+
+QUIET_S: Final = 60.0
+QUIET_S_MAX: Final = 960.0
+"""A book is told only when it changes. While mark prices come and pings are answered (a dead line
+ends by itself) it may be quiet: it is asked for anew after this long, then after twice as long."""
 
 _USER_EVENTS_MAX: Final = 100_000
 _LISTEN_KEY_UNKNOWN: Final = -1125
@@ -218,10 +223,11 @@ class MarketStream(_Stream):
         self._notices: deque[StreamOpened | StreamGap | RowQuarantined] = deque(maxlen=1000)
         opener = connect if connect is not None else connect_websocket
         names = [symbol.lower() for symbol in symbols]
-        self._lines = [
-            self._line("public", [f"{name}@bookTicker" for name in names], opener),
-            self._line("market", [f"{name}@markPrice@1s" for name in names], opener),
-        ]
+        self._quiet_s = QUIET_S
+        books = [f"{name}@bookTicker" for name in names]
+        marks = [f"{name}@markPrice@1s" for name in names]
+        self._marks = self._line("market", marks, opener, lambda: SILENCE_S)
+        self._lines = [self._line("public", books, opener, self._patience_s), self._marks]
 
     async def events(self) -> AsyncGenerator[MarketEvent, None]:
         """Yield openings and gaps in order, and of prices the newest per symbol, until closed."""
@@ -237,7 +243,13 @@ class MarketStream(_Stream):
         finally:
             await self._stop()
 
-    def _line(self, category: str, streams: Sequence[str], connect: WebSocketConnect) -> Line:
+    def _line(
+        self,
+        category: str,
+        streams: Sequence[str],
+        connect: WebSocketConnect,
+        patience_s: Callable[[], float],
+    ) -> Line:
         url = f"{self._stream_url}/{category}/stream?streams={'/'.join(streams)}"
 
         async def plan() -> Plan:
@@ -245,10 +257,13 @@ class MarketStream(_Stream):
 
         async def silence() -> str:
             while True:
-                left_s = line.heard_s + SILENCE_S - self._clock.monotonic()
+                waited_for_s = patience_s()
+                left_s = line.heard_s + waited_for_s - self._clock.monotonic()
                 if left_s <= 0:
+                    if waited_for_s > SILENCE_S:
+                        self._quiet_s = min(QUIET_S_MAX, self._quiet_s * 2)
                     return "silent"
-                await self._clock.sleep(left_s)
+                await self._clock.sleep(min(left_s, SILENCE_S))
 
         line = Line(
             category,
@@ -259,6 +274,11 @@ class MarketStream(_Stream):
             tell=self._notice,
         )
         return line
+
+    def _patience_s(self) -> float:
+        """Return how long books may say nothing: long only while mark prices prove a live venue."""
+        marks_come = self._clock.monotonic() - self._marks.heard_s < SILENCE_S
+        return self._quiet_s if marks_come else SILENCE_S
 
     def _take(self, category: str, text: str) -> str | None:
         try:
@@ -271,6 +291,7 @@ class MarketStream(_Stream):
             return None
         match event:
             case BookTopChanged():
+                self._quiet_s = QUIET_S
                 self._latest[("book", event.top.symbol)] = event
             case MarkPriceChanged():
                 self._latest[("mark", event.mark.symbol)] = event
