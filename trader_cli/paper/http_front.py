@@ -22,6 +22,7 @@ from typing import Final, cast
 from trader_cli.clock import Clock
 from trader_cli.paper.exchange import Exchange
 from trader_cli.paper.faults import DROPPED
+from trader_cli.paper.gathering import GatheringTransport
 from trader_cli.paper.protocol import HttpRequest, HttpResponse
 
 _HEAD_BYTES_MAX: Final = 32_768
@@ -247,7 +248,7 @@ class FrontDoor(asyncio.Protocol):
         self._open_doors.discard(self)
         handler = self._fallback()
         self._transport.set_protocol(handler)
-        handler.connection_made(self._transport)
+        handler.connection_made(GatheringTransport(self._transport, self._exchange.commit))
         data, self._buffer = self._buffer, b""
         handler.data_received(data)
 

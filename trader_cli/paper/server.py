@@ -1,8 +1,9 @@
 """The paper exchange on a loopback port: thin sockets around `Exchange`, and the clock's hand.
 
 Knows sockets and nothing of trading. Ordinary requests take the short way of `http_front.py`;
-aiohttp carries streams and whatever is not plain. Stream connections become sinks, and ten times
-a second the world goes on, whoever is connected.
+aiohttp carries streams and whatever is not plain, on a transport that commits before it passes
+anything on. Stream connections become sinks, and ten times a second the world goes on, whoever is
+connected.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class PaperServer:
 
     async def _serve_ws_api(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
         socket_ = web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES)
-        sink = _SocketSink(socket_, self._exchange.commit)
+        sink = _SocketSink(socket_)
         api, peer = self._exchange.ws_api, request.remote or ""
         try:
             session = api.open(query, sink, peer, self._clock.now_ms())
@@ -163,7 +164,7 @@ class PaperServer:
     async def _accept(self, request: web.BaseRequest) -> tuple[web.WebSocketResponse, _SocketSink]:
         socket_ = web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES)
         await socket_.prepare(request)
-        return socket_, _SocketSink(socket_, self._exchange.commit)
+        return socket_, _SocketSink(socket_)
 
     async def _converse(
         self,
@@ -223,9 +224,8 @@ class _SocketSink:
     those pile up it is disconnected, and has to ask what it missed.
     """
 
-    def __init__(self, socket_: web.WebSocketResponse, before_sending: Callable[[], None]) -> None:
+    def __init__(self, socket_: web.WebSocketResponse) -> None:
         self._socket = socket_
-        self._before_sending = before_sending
         self._waiting: deque[str] = deque()
         self._wake = asyncio.Event()
         self._closing: tuple[int, str] | None = None
@@ -248,7 +248,6 @@ class _SocketSink:
         while not self._socket.closed:
             await self._wake.wait()
             self._wake.clear()
-            self._before_sending()
             while self._waiting and not self._socket.closed:
                 with contextlib.suppress(ConnectionError):
                     await self._socket.send_str(self._waiting.popleft())
