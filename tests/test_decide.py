@@ -303,6 +303,15 @@ def test_cut_loss_drops_the_entry_in_flight() -> None:
     assert kinds(engine.says(Command.CUT_LOSS, after_ms=1_000)) == [DropEntry]
 
 
+@pytest.mark.parametrize("age_ms", [1, 120_000, 120_001, 590_000])
+def test_cut_loss_that_counts_drops_an_addition_before_it_closes(age_ms: int) -> None:
+    engine = holding()
+    engine.feed(Ticked(), after_ms=600_000)
+    engine.says(Command.ADD_LONG)
+
+    assert kinds(engine.says(Command.CUT_LOSS, age_ms=age_ms)) == [DropEntry, Exit]
+
+
 def test_an_exit_that_left_something_is_repeated_until_flat() -> None:
     engine = holding()
     engine.says(Command.CUT_LOSS)

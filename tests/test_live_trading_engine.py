@@ -321,6 +321,19 @@ async def test_add_adds_once_for_one_timestamp_and_the_stop_covers_all(tmp_path:
         assert [row["closePosition"] for row in world.stops()] == [True]
 
 
+async def test_cut_loss_does_not_wait_for_an_addition_that_still_chases(world: Rig) -> None:
+    small = {"position_size_pct": 0.2, "leverage": 20, "stop_loss_pct": 3.5}
+    await in_position(world, dynamic_params=small)
+    await world.pass_time(1)
+    world.decide("ADD_LONG", dynamic_params=small)
+    await world.wait_resting()
+
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.quantity() == 0, within_s=1.5)
+
+    assert world.open_orders() == []
+
+
 async def test_cool_down_after_an_exit_refuses_then_allows(world: Rig) -> None:
     await in_position(world)
     world.decide("CUT_LOSS")

@@ -50,6 +50,8 @@ def _on_cut_loss(draft: Draft, signal: Signal) -> None:
         draft.refuse(signal, "stale", "CUT_LOSS is older than the position and the age limit")
         return
     draft.used[signal.decision_id] = draft.now_ms
+    # An addition that still chases would be worked before the exit.
+    draft.drop_entry(symbol, "CUT_LOSS")
     draft.close(holding, "CUT_LOSS")
 
 
