@@ -88,6 +88,9 @@ class AbsentJournal:
     def unknown_intents(self, symbol: str | None = None) -> list[IntentRecord]:
         self._refuse()
 
+    def newest_seq(self) -> int:
+        self._refuse()
+
     def touched_since(self, since_ms: int) -> list[IntentRecord]:
         self._refuse()
 

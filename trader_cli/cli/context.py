@@ -243,7 +243,9 @@ def open_journal(session: Session) -> Journal | AbsentJournal:
     from trader_cli.journal.journal import Journal
 
     try:
-        return Journal.open(session.settings.journal_path, session.clock)
+        return Journal.open(
+            session.settings.journal_path, session.clock, tell=session.invocation.say
+        )
     except JournalUnavailable as error:
         session.invocation.say(f"no journal: {error.message}")
         return AbsentJournal(error)

@@ -28,7 +28,8 @@ from trader_cli.config import Settings, load_settings
 from trader_cli.config_environ import Environment
 from trader_cli.domain.account import Position
 from trader_cli.errors import NotFlat, TraderError
-from trader_cli.journal.errors import JournalUnavailable, LatchNotWritten
+from trader_cli.journal.disk_wait import within
+from trader_cli.journal.errors import JournalLate, JournalUnavailable, LatchNotWritten
 from trader_cli.journal.halt import HaltedBy, HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.journal.lease import AccountLease, LeaseHolder
@@ -36,6 +37,7 @@ from trader_cli.trading.kill import KillResult, RawOrder, Resting
 from trader_cli.trading.kill import kill as kill_account
 
 _JOURNAL_WAIT_MS: Final = 50
+_LATCH_WAIT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +104,19 @@ class _Place:
         self._latch: HaltLatch = latch_of(settings)
         self._error: LatchNotWritten | None = None
         try:
-            self._latch.set(reason=wish.reason, by=HaltedBy.PERSON, symbol=wish.symbol)
+            within(
+                lambda: self._latch.set(reason=wish.reason, by=HaltedBy.PERSON, symbol=wish.symbol),
+                _LATCH_WAIT_S,
+            )
+        except TimeoutError:
+            self._error = LatchNotWritten(
+                f"the halt could not be written within {_LATCH_WAIT_S:.0f} s: the disk does not"
+                " answer",
+                code="latch_not_written",
+            )
         except LatchNotWritten as error:
             self._error = error
+        if self._error is not None:
             self._end_engine()
 
     async def kill(self) -> Json:
@@ -114,7 +126,7 @@ class _Place:
         except TraderError as error:
             return self._unreached(error)
         async with client:
-            with _Notes(self.settings) as notes:
+            with _Notes(self.settings, self._invocation) as notes:
                 result = await kill_account(
                     client,
                     _LatchedAlready(self._error),
@@ -170,12 +182,20 @@ class _Place:
 class _Notes:
     """The journal, tried for 50 ms; kill goes on without it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, invocation: Invocation) -> None:
         self._journal: Journal | None = None
-        with suppress(JournalUnavailable):
-            self._journal = Journal.open(
-                settings.journal_path, SystemClock(), wait_ms=_JOURNAL_WAIT_MS
+        try:
+            self._journal = within(
+                lambda: Journal.open(
+                    settings.journal_path,
+                    SystemClock(),
+                    wait_ms=_JOURNAL_WAIT_MS,
+                    tell=invocation.say,
+                ),
+                _JOURNAL_WAIT_MS / 1000,
             )
+        except (JournalUnavailable, TimeoutError) as error:
+            invocation.say(f"kill goes on without the journal: {error or 'the disk is slow'}")
 
     def __enter__(self) -> _Notes:
         return self
@@ -188,7 +208,8 @@ class _Notes:
     def write(self, kind: str, data: dict[str, object]) -> None:
         """Append a row."""
         if self._journal is not None:
-            self._journal.record(kind, data, deadline_ms=_JOURNAL_WAIT_MS)
+            with suppress(JournalLate):  # it waits for the disk; kill does not
+                self._journal.record(kind, data, deadline_ms=_JOURNAL_WAIT_MS, keep=True)
 
 
 async def _kill_all(places: list[_Place], wish: KillWish) -> Answer:

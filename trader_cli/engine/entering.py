@@ -24,6 +24,7 @@ from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.remembered import DECISION, REFUSAL, decision_row, refusal_row
 from trader_cli.errors import TraderError
 from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
 from trader_cli.trading.position_terms import Opened
 from trader_cli.trading.protection_spec import ProtectionSpec
 from trader_cli.trading.risk_terms import Refused
@@ -72,7 +73,7 @@ class Entering:
         spec = protection_of(signal, hands.bridge)
         sizing = await self._size(action, spec)
         row = decision_row(signal, symbol, action.direction, is_add=action.is_add)
-        hands.journal.record(DECISION, row, durable=True)
+        await hands.journal.record_aside(DECISION, row)
         hands.views.note_entry()
         self._report_plan(action, sizing)
         if not action.is_add:
@@ -168,7 +169,7 @@ class Entering:
         rule = str(error.code or error.kind)
         with contextlib.suppress(JournalUnavailable):
             row = refusal_row(action.signal, rule, error.message)
-            self._hands.journal.record(REFUSAL, row)
+            self._hands.journal.record(REFUSAL, row, deadline_ms=NOTE_JOURNAL_MS)
         self._hands.report(
             "refused",
             {

@@ -28,6 +28,7 @@ from trader_cli.errors import VenueError
 from trader_cli.journal.journal import Journal
 from trader_cli.trading import equity
 from trader_cli.trading.equity import BreachWatch, EquityReading, EquityState
+from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
 from trader_cli.trading.other_assets import others, rate_symbol
 from trader_cli.trading.ports import Venue
 from trader_cli.trading.risk_manager import RiskManager
@@ -243,7 +244,7 @@ class LossWatch:
             state = equity.transfer(state, moved)
         state = equity.observe(state, reading)
         if state != before:
-            self._journal.record(EQUITY_ROW, equity_row(state))
+            self._journal.record(EQUITY_ROW, equity_row(state), deadline_ms=NOTE_JOURNAL_MS)
         self._state = state
         day = day_result(
             self._ledger.rows,

@@ -32,6 +32,7 @@ from trader_cli.engine.symbol_worker import SymbolWorker
 from trader_cli.errors import TraderError
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy, HaltLatch
+from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
 
 
 class Performer:
@@ -121,7 +122,7 @@ class Performer:
     def _refuse(self, action: Refuse) -> None:
         with contextlib.suppress(JournalUnavailable):
             row = refusal_row(action.signal, action.rule, action.message)
-            self._hands.journal.record(REFUSAL, row)
+            self._hands.journal.record(REFUSAL, row, deadline_ms=NOTE_JOURNAL_MS)
         self._hands.report(
             "refused",
             {

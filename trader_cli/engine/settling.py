@@ -22,6 +22,7 @@ from trader_cli.engine.hands import Hands, shown
 from trader_cli.engine.remembered import TRADE, trade_row
 from trader_cli.errors import TraderError, VenueError
 from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
 from trader_cli.trading.other_assets import Rates, in_usdt, others, rate_symbol
 
 _TRIES: Final = 4
@@ -101,7 +102,7 @@ class Settling:
         )
         row = trade_row(action.symbol, action.advisor, action.decision_id, result, action.reason)
         with contextlib.suppress(JournalUnavailable):
-            hands.journal.record(TRADE, row, durable=True)
+            hands.journal.record(TRADE, row, durable=True, deadline_ms=NOTE_JOURNAL_MS, keep=True)
         self._on_trade(action.advisor, result)
         hands.report(
             "closed",

@@ -270,6 +270,12 @@ class Journal:
             unknown = index.find(self._connection, "status = ?", (str(IntentStatus.UNKNOWN),))
         return [intent for intent in unknown if symbol is None or intent.symbol == symbol]
 
+    def newest_seq(self) -> int:
+        """Return the number of the newest row, 0 if there is none."""
+        with self._reading():
+            (seq,) = self._connection.execute("SELECT max(seq) FROM rows").fetchone()
+        return 0 if seq is None else int(seq)
+
     def touched_since(self, since_ms: int) -> list[IntentRecord]:
         """Return the intents something was recorded about since `since_ms`, local time."""
         with self._reading():

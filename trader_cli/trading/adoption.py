@@ -91,7 +91,7 @@ async def adopt(
             held_before=ZERO if own and whole else position.quantity,
             leverage=leverage,
         )
-        orders.journal.record(ADOPTED_ROW, row, durable=True)
+        await orders.journal.record_aside(ADOPTED_ROW, row)
     return Adopted(
         position=position,
         protection=protection,

@@ -45,25 +45,36 @@ def with_pending(
     pending = tuple(
         entry
         for intent in intents
-        if intent.client_order_id not in seen
-        and (entry := _pending(intent, view.began_ms - view.lag_ms)) is not None
+        if intent.client_order_id not in seen and (entry := _pending(intent, view)) is not None
     )
     return replace(view, resting=(*view.resting, *pending)) if pending else view
 
 
-def _pending(intent: IntentRecord, shown_until_ms: int) -> RestingEntry | None:
+def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
     """Return what an intent that the view does not name may add, None if nothing."""
     entry = as_resting(intent.request)
     if entry is None or intent.status in _NOTHING_CAME:
         return None
-    if intent.status not in _UNANSWERED and intent.updated_ms < shown_until_ms:
-        return None  # whatever it came to is a position or gone in a reading begun after that
+    if intent.status not in _UNANSWERED and _is_shown(intent, view):
+        return None
     if intent.status is IntentStatus.CANCELED:
         entry = replace(entry, quantity=_number(intent.outcome.get("filled_quantity")) or ZERO)
     price = entry.price
     if price is None:
         price = _number(intent.details.get(MARK_DETAIL))
     return replace(entry, price=price) if entry.quantity > 0 else None
+
+
+def _is_shown(intent: IntentRecord, view: RiskView) -> bool:
+    """Return True if the view began after the last that was written down of the intent.
+
+    Whatever it had come to is a position in the view then, or gone. Rows are compared, not times:
+    a note and the reading after it often fall into one millisecond.
+    """
+    if view.lag_ms == 0:
+        return intent.last_seq <= view.began_seq
+    assert view.began_ms is not None, "asked only of a view that began"
+    return intent.updated_ms < view.began_ms - view.lag_ms
 
 
 def _number(text: object) -> Decimal | None:

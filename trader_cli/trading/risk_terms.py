@@ -157,6 +157,7 @@ class RiskView:
         entries_last_minute: entries sent in the last 60 seconds.
         began_ms: local time at which the reading of orders and positions began; what the journal
             knows since counts besides. None: nothing does.
+        began_seq: number of the journal's newest row at that moment.
         lag_ms: how far the picture may be behind the exchange, 0 for a reading.
         seen: client ids of own orders that the picture has taken in, resting or over.
     """
@@ -175,6 +176,7 @@ class RiskView:
     last_loss_ms: int | None = None
     entries_last_minute: int = 0
     began_ms: int | None = None
+    began_seq: int = 0
     lag_ms: int = 0
     seen: frozenset[str] = frozenset()
 

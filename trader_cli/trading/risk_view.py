@@ -96,7 +96,7 @@ class RiskViewReader:
             JournalUnavailable: the journal could not be read.
         """
         client = self._client
-        began_ms = self._clock.now_ms()
+        began_ms, began_seq = self._clock.now_ms(), self._journal.newest_seq()
         state, as_of_ms = self._remembered()
         instruments, configs, income, missed, resting = await asyncio.gather(
             client.get_instruments(),
@@ -137,6 +137,7 @@ class RiskViewReader:
             blocks=(*self._blocks, *self._unknown_blocks()),
             entries_last_minute=self._entries_since(now_ms - _ENTRY_INTENT_WINDOW_MS),
             began_ms=began_ms,
+            began_seq=began_seq,
         )
 
     def _remembered(self) -> tuple[EquityState | None, int]:
