@@ -122,8 +122,6 @@ def _check_positions(simulation: Simulation, state: MemoryState) -> None:
 
 def _check_sums(simulation: Simulation) -> None:
     account = simulation.exchange.venue._core.account
-    sums = account.orders_margin, account.positions_margin, account.unrealized, account.maintenance
-    for of in account.symbols.values():
-        account.refresh(of)
-    again = account.orders_margin, account.positions_margin, account.unrealized, account.maintenance
-    assert sums == again, "sums kept by differences never drift"
+    afresh = [of.figure() for of in account.symbols.values()]
+    for kept, figures in zip(account.sums(), zip(*afresh, strict=True), strict=True):
+        assert kept == sum(figures), "sums kept by differences never drift"

@@ -744,11 +744,9 @@ def check_orders(trader: Trader) -> None:
         is_open = row["status"] in ("NEW", "PARTIALLY_FILLED")
         assert is_open is (row["orderId"] in of.orders)
         assert (row["status"] == "FILLED") is (row["executedQty"] == row["origQty"])
-    sums = core.account.orders_margin, core.account.unrealized, core.account.maintenance
-    for symbol in core.account.symbols.values():
-        core.account.refresh(symbol)
-    again = core.account.orders_margin, core.account.unrealized, core.account.maintenance
-    assert sums == again, "the running sums never drift"
+    afresh = [of.figure() for of in core.account.symbols.values()]
+    for kept, figures in zip(core.account.sums(), zip(*afresh, strict=True), strict=True):
+        assert kept == sum(figures), "the running sums never drift"
 
 
 @settings(

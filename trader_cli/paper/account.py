@@ -22,7 +22,15 @@ from trader_cli.paper.market import MarketTick
 from trader_cli.paper.matching import RestingBook
 from trader_cli.paper.records import AlgoRecord, OrderRecord, from_json, to_json
 
-_NO_NEED: Final = margin.MarginNeed(ZERO, ZERO)
+_BIDS: Final = (PositionSide.BOTH, Side.BUY)
+_ASKS: Final = (PositionSide.BOTH, Side.SELL)
+_BOTH: Final = PositionSide.BOTH
+
+Figures = tuple[Decimal, Decimal, Decimal, Decimal]
+"""A symbol's part in the account's sums: initial margin of its orders, and of its cross positions
+initial margin, unrealised profit and maintenance margin."""
+
+_NOTHING: Final[Figures] = (ZERO, ZERO, ZERO, ZERO)
 
 
 class SymbolAccount:
@@ -33,28 +41,24 @@ class SymbolAccount:
         orders, algos: what is open, by id, in the order of acceptance.
         reducing: the open orders that may only reduce.
         resting: notional of open orders that may open, by (position side, side).
-        taken: what takers took since the last tick, by side and price.
-        need: initial margin of positions and orders, cross and isolated alike.
-        cross_margin, cross_unrealized, maintenance: of cross positions only.
+        figures: what it adds to the account's sums, as of when these were last brought up to date.
     """
 
     __slots__ = (
         "_capped",
+        "_taken",
+        "_taken_at",
         "algos",
         "book",
         "contract",
-        "cross_margin",
-        "cross_unrealized",
+        "figures",
         "hedge",
         "isolated",
         "leverage",
-        "maintenance",
-        "need",
         "orders",
         "positions",
         "reducing",
         "resting",
-        "taken",
         "tick",
         "triggers",
     )
@@ -72,10 +76,10 @@ class SymbolAccount:
         self.book = RestingBook()
         self.triggers = TriggerBook()
         self.resting: dict[tuple[PositionSide, Side], Decimal] = {}
-        self.taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+        self._taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+        self._taken_at = tick
         self._capped = (0, ZERO)
-        self.need = _NO_NEED
-        self.cross_margin = self.cross_unrealized = self.maintenance = ZERO
+        self.figures = _NOTHING
 
     @property
     def symbol(self) -> str:
@@ -115,15 +119,22 @@ class SymbolAccount:
         """True while it has a position or an open order."""
         return bool(self.orders) or any(p.amount != 0 for p in self.positions.values())
 
+    def taken(self, side: Side) -> dict[Decimal, Decimal]:
+        """Return what takers of a side took since the last tick, by price; theirs to add to."""
+        if self._taken_at is not self.tick:
+            self._taken_at = self.tick
+            for taken in self._taken.values():
+                taken.clear()
+        return self._taken[side]
+
     def need_with(
         self, position_side: PositionSide, side: Side, notional: Decimal
     ) -> margin.MarginNeed:
         """Return the initial margin if one more order of `notional` rested."""
         resting = self.resting
-        if position_side is PositionSide.BOTH:
-            held = self.positions.get(PositionSide.BOTH)
-            bids = resting.get((PositionSide.BOTH, Side.BUY), ZERO)
-            asks = resting.get((PositionSide.BOTH, Side.SELL), ZERO)
+        if position_side is _BOTH:
+            held = self.positions.get(_BOTH)
+            bids, asks = resting.get(_BIDS, ZERO), resting.get(_ASKS, ZERO)
             if side is Side.BUY:
                 bids += notional
             else:
@@ -133,24 +144,26 @@ class SymbolAccount:
         total = sum((abs(p.amount) for p in self.positions.values()), ZERO) * self.mark
         return margin.hedge_need(total, sum(resting.values(), notional), self.leverage)
 
-    def recompute(self) -> None:
-        """Bring `need` and the cross figures up to the present mark and orders."""
+    @property
+    def need(self) -> margin.MarginNeed:
+        """Initial margin of positions and orders, cross and isolated alike."""
+        return self.need_with(PositionSide.LONG if self.hedge else _BOTH, Side.BUY, ZERO)
+
+    def figure(self) -> Figures:
+        """Return the figures at the present mark and orders."""
         if not self.positions and not self.resting:
-            return
-        side = PositionSide.LONG if self.hedge else PositionSide.BOTH
-        self.need = self.need_with(side, Side.BUY, ZERO)
+            return _NOTHING
+        held, ordered = self.need
         if self.isolated:
-            self.cross_margin = self.cross_unrealized = self.maintenance = ZERO
-            return
+            return (ordered, ZERO, ZERO, ZERO)
         mark, brackets = self.tick.mark_price, self.contract.brackets
-        self.cross_margin = self.need.positions
         unrealized = maintenance = ZERO
         for position in self.positions.values():
             amount = position.amount
             if amount:
                 unrealized += amount * (mark - position.entry_price)
                 maintenance += margin.maintenance(brackets, abs(amount) * mark)
-        self.cross_unrealized, self.maintenance = unrealized, maintenance
+        return (ordered, held, unrealized, maintenance)
 
     def maintenance_of(self, position: PositionRecord) -> Decimal:
         """Return a position's maintenance margin at mark, USDT."""
@@ -170,8 +183,6 @@ class Account:
     Attributes:
         cross_wallet: USDT not set aside for isolated positions.
         hedge: True in hedge (dual-side) mode.
-        positions_margin, orders_margin, unrealized, maintenance: sums over symbols; all but
-            `orders_margin` of cross positions only.
     """
 
     def __init__(
@@ -184,8 +195,8 @@ class Account:
             symbol: SymbolAccount(contract, ticks[symbol], leverage)
             for symbol, contract in contracts.items()
         }
-        self.positions_margin = self.orders_margin = ZERO
-        self.unrealized = self.maintenance = ZERO
+        self._sums = _NOTHING
+        self._stirred: dict[SymbolAccount, None] = {}
 
     def set_hedge(self, *, hedge: bool) -> None:
         """Change the position mode; the caller has made sure that everything is flat."""
@@ -195,28 +206,50 @@ class Account:
             of.positions.clear()
             of.resting.clear()
 
-    def refresh(self, of: SymbolAccount) -> None:
-        """Recompute one symbol and carry the difference into the sums."""
-        need, cross = of.need, of.cross_margin
-        unrealized, maintenance = of.cross_unrealized, of.maintenance
-        of.recompute()
-        self.orders_margin += of.need.orders - need.orders
-        self.positions_margin += of.cross_margin - cross
-        self.unrealized += of.cross_unrealized - unrealized
-        self.maintenance += of.maintenance - maintenance
+    def stir(self, of: SymbolAccount) -> None:
+        """Note that a symbol's mark, positions or orders are others; nothing is computed yet."""
+        self._stirred[of] = None
+
+    def sums(self) -> Figures:
+        """Return the sums of all symbols' figures, each USDT.
+
+        Initial margin of open orders; of cross positions initial margin, unrealised profit and
+        maintenance margin.
+        """
+        if self._stirred:
+            orders, held, unrealized, maintenance = self._sums
+            for of in self._stirred:
+                before = of.figures
+                now = of.figures = of.figure()
+                orders += now[0] - before[0]
+                held += now[1] - before[1]
+                unrealized += now[2] - before[2]
+                maintenance += now[3] - before[3]
+            self._stirred.clear()
+            self._sums = orders, held, unrealized, maintenance
+        return self._sums
 
     @property
     def available(self) -> Decimal:
         """What new orders may use, USDT, never negative."""
-        return max(
-            ZERO,
-            self.cross_wallet + self.unrealized - self.positions_margin - self.orders_margin,
-        )
+        orders, held, unrealized, _ = self.sums()
+        free = self.cross_wallet + unrealized - held - orders
+        return free if free > ZERO else ZERO
+
+    @property
+    def unrealized(self) -> Decimal:
+        """Profit of all cross positions, USDT, negative = loss."""
+        return self.sums()[2]
 
     @property
     def cross_balance(self) -> Decimal:
         """Cross wallet with unrealised profit and loss: what cross liquidation looks at."""
-        return self.cross_wallet + self.unrealized
+        return self.cross_wallet + self.sums()[2]
+
+    @property
+    def maintenance(self) -> Decimal:
+        """Maintenance margin of all cross positions, USDT."""
+        return self.sums()[3]
 
     @property
     def wallet(self) -> Decimal:

@@ -20,6 +20,7 @@ from trader_cli.domain.terms import OrderType, Side, WorkingType
 from trader_cli.paper.records import AlgoRecord
 
 _HEAP_SLACK: Final = 64
+_NEVER: Final = Decimal("Infinity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,15 @@ class _Heap:
 
     def discard(self, algo_id: int) -> None:
         self._live.pop(algo_id, None)
+
+    def nearest(self) -> Decimal | None:
+        """Return the trigger that fires first, None if there is none."""
+        while self._entries:
+            trigger, key = self._entries[0]
+            if key in self._live:
+                return self._sign * trigger
+            heappop(self._entries)
+        return None
 
     def take_due(self, price: Decimal) -> list[AlgoRecord]:
         due: list[AlgoRecord] = []
@@ -95,6 +105,21 @@ class TriggerBook:
         else:
             self._heaps[algo.working_type, algo.rises].discard(algo.algo_id)
 
+    def bounds(self, working_type: WorkingType) -> tuple[Decimal, Decimal]:
+        """Return (floor, ceiling): prices strictly between them fire, activate and move nothing."""
+        floors: list[Decimal] = []
+        ceilings: list[Decimal] = []
+        for rises, into in ((False, floors), (True, ceilings)):
+            nearest = self._heaps[working_type, rises].nearest()
+            if nearest is not None:
+                into.append(nearest)
+        for algo in self._trailing.values():
+            if algo.working_type is working_type:
+                floor, ceiling = _still(algo)
+                floors.append(floor)
+                ceilings.append(ceiling)
+        return max(floors, default=-_NEVER), min(ceilings, default=_NEVER)
+
     def trailing(self) -> Iterable[AlgoRecord]:
         """Return the trailing stops."""
         return self._trailing.values()
@@ -127,6 +152,17 @@ class TriggerBook:
         return active
 
 
+def _still(algo: AlgoRecord) -> tuple[Decimal, Decimal]:
+    """Return between which prices a trailing stop stays as it is."""
+    if algo.extreme is None:
+        activation = algo.activate_price
+        if activation is None:
+            return (_NEVER, -_NEVER)
+        return (activation, _NEVER) if algo.side is Side.BUY else (-_NEVER, activation)
+    turn = _turning_price(algo)
+    return (algo.extreme, turn) if algo.side is Side.BUY else (turn, algo.extreme)
+
+
 def reaches_activation(algo: AlgoRecord, price: Decimal) -> bool:
     """Return True if `price` starts the trailing (a BUY waits for a low, a SELL for a high)."""
     if algo.activate_price is None:
@@ -139,13 +175,19 @@ def reaches_activation(algo: AlgoRecord, price: Decimal) -> bool:
 def follow(algo: AlgoRecord, price: Decimal) -> bool:
     """Move an active trailing stop's extreme to `price`; True if it turned back far enough."""
     assert algo.extreme is not None, "set when it was activated"
-    assert algo.callback_rate is not None, "a trailing stop's own parameter"
-    rate = algo.callback_rate / HUNDRED
     if algo.side is Side.BUY:
         algo.extreme = min(algo.extreme, price)
-        return price >= algo.extreme * (ONE + rate)
+        return price >= _turning_price(algo)
     algo.extreme = max(algo.extreme, price)
-    return price <= algo.extreme * (ONE - rate)
+    return price <= _turning_price(algo)
+
+
+def _turning_price(algo: AlgoRecord) -> Decimal:
+    """Return the price at which an active trailing stop fires."""
+    assert algo.extreme is not None, "set when it was activated"
+    assert algo.callback_rate is not None, "a trailing stop's own parameter"
+    rate = algo.callback_rate / HUNDRED
+    return algo.extreme * (ONE + rate if algo.side is Side.BUY else ONE - rate)
 
 
 def would_trigger(algo: AlgoRecord, prices: Prices) -> bool:

@@ -128,11 +128,9 @@ class AlgoDesk:
             if algo.good_till_ms and algo.good_till_ms <= now_ms:
                 self._end(algo, AlgoStatus.EXPIRED, now_ms)
 
-    def on_tick(self, of: SymbolAccount, now_ms: int) -> None:
-        """Activate and fire what the symbol's present prices reach."""
-        if not of.algos:
-            return
-        self._activate(of, now_ms)
+    def on_tick(self, of: SymbolAccount, now_ms: int) -> bool:
+        """Activate and fire what the symbol's present prices reach; False if that is nothing."""
+        changed = self._activate(of, now_ms)
         trailing = [(algo, algo.extreme) for algo in of.triggers.trailing()]
         held_back: list[AlgoRecord] = []
         for algo in of.triggers.take_due(of.prices):
@@ -142,15 +140,19 @@ class AlgoDesk:
                 held_back.append(algo)
             else:
                 self._fire(of, algo, now_ms)
+                changed = True
         for algo in held_back:
             of.triggers.add(algo)
         for algo, extreme in trailing:
             if algo.extreme != extreme:
                 self._core.changes.algos[algo.algo_id] = algo
+        return changed
 
-    def _activate(self, of: SymbolAccount, now_ms: int) -> None:
-        for algo in of.triggers.newly_active(of.prices):
+    def _activate(self, of: SymbolAccount, now_ms: int) -> bool:
+        active = of.triggers.newly_active(of.prices)
+        for algo in active:
             self._announce(algo, now_ms)
+        return bool(active)
 
     def _fire(self, of: SymbolAccount, algo: AlgoRecord, now_ms: int) -> None:
         self._forget(algo)

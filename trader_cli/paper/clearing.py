@@ -20,7 +20,9 @@ from trader_cli.paper.core import Core
 from trader_cli.paper.settlement import Settlement
 
 FUNDING_INTERVAL_MS: Final = 8 * 3_600_000
-_WARNING_RATIO: Final = Decimal("1.25")
+WARNING_RATIO: Final = Decimal("1.25")
+"""A margin call comes when the margin is less than this many times the maintenance margin."""
+
 _WARNING_PAUSE_MS: Final = 3_600_000
 
 
@@ -52,25 +54,27 @@ class Clearing:
             changed = [(of, position)] if of.isolated else []
             core.emit_account("FUNDING_FEE", settled_ms, *changed, change=amount, symbol=of.symbol)
 
-    def check(self, of: SymbolAccount, now_ms: int) -> None:
-        """Warn or liquidate after a symbol's mark has moved."""
+    def check(self, of: SymbolAccount, now_ms: int) -> bool:
+        """Warn or liquidate after a symbol's mark has moved; True if it was liquidated."""
         if of.isolated:
+            liquidated = False
             for position in of.held():
                 balance = position.isolated_wallet + position.unrealized(of.mark)
                 needed = of.maintenance_of(position)
                 if balance <= needed:
                     self._liquidate_isolated(of, position, now_ms)
-                elif balance <= needed * _WARNING_RATIO:
+                    liquidated = True
+                elif balance <= needed * WARNING_RATIO:
                     self._warn(of, position, now_ms)
-        elif of.maintenance > 0:
-            self._check_cross(now_ms)
+            return liquidated
+        return bool(of.held()) and self._check_cross(now_ms)
 
-    def _check_cross(self, now_ms: int) -> None:
+    def _check_cross(self, now_ms: int) -> bool:
         account = self._core.account
         if account.cross_balance > account.maintenance:
-            if account.cross_balance <= account.maintenance * _WARNING_RATIO:
+            if account.cross_balance <= account.maintenance * WARNING_RATIO:
                 self._warn_cross(now_ms)
-            return
+            return False
         for of in account.symbols.values():
             if not of.isolated:
                 self._expire_orders(of, now_ms)
@@ -82,6 +86,7 @@ class Clearing:
             self._take_over(of, position, now_ms, quantity=_down_a_bracket(of, position))
         if account.cross_wallet < 0 and account.maintenance == 0:
             self._clear_deficit(-account.cross_wallet, now_ms, None)
+        return True
 
     def _liquidate_isolated(
         self, of: SymbolAccount, position: ledger.PositionRecord, now_ms: int

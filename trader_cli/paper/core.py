@@ -246,7 +246,7 @@ class Core:
         self._restore_orders()
         self._restore_algos()
         for of in self.account.symbols.values():
-            self.account.refresh(of)
+            self.account.stir(of)
         return True
 
     def _restore_orders(self) -> None:

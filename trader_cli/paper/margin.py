@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from trader_cli.domain.account import LeverageBracket
 from trader_cli.domain.numbers import ZERO
 
+_NEED_STEP: Final = Decimal("0.000000000001")
 _ADL_STEPS: Final = (ZERO, Decimal("0.5"), Decimal(1))
 
 
@@ -31,20 +32,27 @@ def one_way_need(
 ) -> MarginNeed:
     """Return the need of a one-way symbol; the larger of the two sides counts.
 
+    Rounded to twelve places, so that sums kept by differences are exact at any leverage.
+
     Args:
         position_notional: signed, at mark.
         bids, asks: notional of open orders that may open, both positive.
     """
-    position = abs(position_notional) / leverage if position_notional else ZERO
+    position = ZERO
+    if position_notional:
+        position = (abs(position_notional) / leverage).quantize(_NEED_STEP)
     if not bids and not asks:
         return MarginNeed(position, ZERO)
     bought, sold = abs(position_notional + bids), abs(position_notional - asks)
-    return MarginNeed(position, (bought if bought > sold else sold) / leverage - position)
+    larger = bought if bought > sold else sold
+    return MarginNeed(position, (larger / leverage).quantize(_NEED_STEP) - position)
 
 
 def hedge_need(held: Decimal, resting: Decimal, leverage: int) -> MarginNeed:
-    """Return the need of a hedge symbol from the sums of |notional| of both sides."""
-    return MarginNeed(held / leverage, resting / leverage)
+    """Return the need of a hedge symbol from the sums of |notional| of both sides; rounded too."""
+    return MarginNeed(
+        (held / leverage).quantize(_NEED_STEP), (resting / leverage).quantize(_NEED_STEP)
+    )
 
 
 def bracket_of(brackets: Sequence[LeverageBracket], notional: Decimal) -> LeverageBracket:

@@ -72,7 +72,7 @@ class OrderDesk:
             self._core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
         elif self._core.heard:
             opening = events.order_update(order, ExecutionType.NEW, now_ms)
-        taken = of.taken[order.side]
+        taken = of.taken(order.side)
         parts = self._prevent_self_trade(of, order, parts, now_ms)
         for price, quantity in parts:
             taken[price] = taken.get(price, ZERO) + quantity
@@ -180,7 +180,7 @@ class OrderDesk:
                 raise VenueRefusal(-5021)
             return []
         shown = tick.ask_quantity if side is Side.BUY else tick.bid_quantity
-        taken = of.taken[side]
+        taken = of.taken(side)
         if wish.quantity <= (shown - taken.get(best, ZERO) if taken else shown):
             return [(best, wish.quantity)]
         parts = walk(
@@ -316,7 +316,7 @@ class OrderDesk:
             if order.good_till_ms:
                 self._core.add_deadline(order.good_till_ms, order.symbol)
             self._settlement.expose(of, order)
-            self._core.account.refresh(of)
+            self._core.account.stir(of)
 
     def fill_resting(self, of: SymbolAccount, tick: MarketTick) -> None:
         """Fill what a tick reaches; the tick is already the symbol's present one."""
@@ -381,7 +381,7 @@ class OrderDesk:
         core.changes.orders[order.order_id] = order
         core.tell(events.order_update, order, ExecutionType.AMENDMENT, now_ms, modify_id=modify_id)
         for part_price, part in self._prevent_self_trade(of, order, parts, now_ms):
-            taken = of.taken[order.side]
+            taken = of.taken(order.side)
             taken[part_price] = taken.get(part_price, ZERO) + part
             self._settlement.fill(of, order, part_price, part, now_ms, maker=False)
         self._settle_rest(of, order, now_ms)
@@ -399,12 +399,12 @@ class OrderDesk:
         """Check margin as if the order were placed anew, without its own present share."""
         key = order.position_side, order.side
         of.resting[key] = of.resting_of(*key) - order.exposure
-        self._core.account.refresh(of)
+        self._core.account.stir(of)
         try:
             self._check_exposure(of, wish)
         finally:
             of.resting[key] = of.resting_of(*key) + order.exposure
-            self._core.account.refresh(of)
+            self._core.account.stir(of)
 
     def _record_amendment(
         self,

@@ -47,11 +47,10 @@ class SettingsDesk:
         before, available = of.leverage, account.available
         needed = of.need.total
         of.leverage = leverage
-        account.refresh(of)
         if of.need.total - needed > available:
             of.leverage = before
-            account.refresh(of)
             raise VenueRefusal(-2028)
+        account.stir(of)
         self._core.touch(of)
         self._core.tell(events.leverage_update, of.symbol, leverage, now_ms)
 
@@ -65,7 +64,7 @@ class SettingsDesk:
         if of.held():
             raise VenueRefusal(-4048)
         of.isolated = isolated
-        self._core.account.refresh(of)
+        self._core.account.stir(of)
         self._core.touch(of)
         side = PositionSide.LONG if self._core.account.hedge else PositionSide.BOTH
         self._core.emit_account("MARGIN_TYPE_CHANGE", now_ms, (of, of.position(side)))

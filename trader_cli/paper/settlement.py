@@ -103,7 +103,7 @@ class Settlement:
             self._forget(of, order)
         if order.exposure:
             self.expose(of, order)
-        account.refresh(of)
+        account.stir(of)
         if core.heard:
             self._tell_fill(of, order, position, trade, opening)
         if done:
@@ -212,7 +212,7 @@ class Settlement:
             account.cross_wallet -= share
 
     def expose(self, of: SymbolAccount, order: OrderRecord) -> None:
-        """Bring an order's share of the open-order notional up to date; refresh afterwards."""
+        """Bring an order's share of the open-order notional up to date; stir afterwards."""
         wanted = ZERO
         if order.status.is_open and not order.only_reduces and order.type is OrderType.LIMIT:
             price = order.price
@@ -256,7 +256,7 @@ class Settlement:
         self._forget(of, order)
         if order.exposure:
             self.expose(of, order)
-            self._core.account.refresh(of)
+            self._core.account.stir(of)
         self._core.changes.orders[order.order_id] = order
         execution = (
             ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED

@@ -21,7 +21,7 @@ from trader_cli.domain.terms import PositionSide
 from trader_cli.paper import render, render_account, rules
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.algo_desk import AlgoDesk
-from trader_cli.paper.clearing import Clearing
+from trader_cli.paper.clearing import WARNING_RATIO, Clearing
 from trader_cli.paper.core import Core, VenueSettings
 from trader_cli.paper.disturbance import Disturbance
 from trader_cli.paper.events import UserEvent
@@ -30,6 +30,7 @@ from trader_cli.paper.market import Market, MarketTick
 from trader_cli.paper.order_desk import OrderDesk, record_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.queries import Queries
+from trader_cli.paper.quiet import Lookout
 from trader_cli.paper.records import OrderRecord
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
@@ -104,10 +105,7 @@ class Venue:
         """
         if now_ms >= self._attend_again_ms:
             self._attend(now_ms)
-        for tick in self._market.advance(now_ms):
-            self._run_out(tick.time_ms)
-            self._ticks.append(tick)
-            self._on_tick(tick)
+        self._play(self._market.advance(now_ms))
         self._run_out(now_ms)
         self._algos.release(now_ms)
         if now_ms - self._market_saved_ms >= _MARKET_SAVE_MS:
@@ -207,39 +205,65 @@ class Venue:
 
     def _see(self, of: SymbolAccount, tick: MarketTick) -> None:
         of.tick = tick
-        for taken in of.taken.values():
-            if taken:
-                taken.clear()
         # What rests needs the same margin at any mark; only what is held is worth more or less.
-        for position in of.positions.values():
-            if position.amount:
-                self._core.account.refresh(of)
-                return
+        if of.positions:
+            self._core.account.stir(of)
 
     def drain_forced(self) -> list[OrderRecord]:
         """Return the liquidations' own orders since the last call."""
         drained, self._core.forced = self._core.forced, []
         return drained
 
-    def _on_tick(self, tick: MarketTick) -> None:
-        of = self._core.account.symbols.get(tick.symbol)
-        if of is None:
-            return
-        self._see(of, tick)
+    def _play(self, ticks: list[MarketTick]) -> None:
+        """Let ticks happen, oldest first."""
+        self._ticks += ticks
+        symbols, stir = self._core.account.symbols, self._core.account.stir
+        lookout = Lookout(self._core.account, WARNING_RATIO)
+        bands = lookout.bands
+        due_ms = self._due_ms()
+        for tick in ticks:
+            if tick.time_ms >= due_ms:
+                self._run_out(tick.time_ms)
+                due_ms = self._due_ms()
+                lookout.forget()
+            of = symbols.get(tick.symbol)
+            if of is None:
+                continue
+            of.tick = tick
+            # What rests needs the same margin at any mark; what is held is worth more or less.
+            if of.positions:
+                stir(of)
+            band = bands.get(tick.symbol)
+            if band is not None and band.holds(tick):
+                continue
+            if self._happens(of, tick):
+                due_ms = self._due_ms()
+                lookout.forget()
+            else:
+                lookout.looked_at(of)
+
+    def _happens(self, of: SymbolAccount, tick: MarketTick) -> bool:
+        """Let a symbol's present tick have its effects; False if it had none."""
+        changed = False
         if of.orders and of.book.is_near(tick):
             self._orders.fill_resting(of, tick)
-        if of.algos:
-            self._algos.on_tick(of, tick.time_ms)
-        if of.positions:
-            self._clearing.check(of, tick.time_ms)
+            changed = True
+        if of.algos and self._algos.on_tick(of, tick.time_ms):
+            changed = True
+        if of.positions and self._clearing.check(of, tick.time_ms):
+            changed = True
+        return changed
+
+    def _due_ms(self) -> int:
+        """Return when `_run_out` has something to do next."""
+        due_ms = min(self._countdowns.values(), default=self._clearing.next_funding_ms)
+        if self._core.deadlines:
+            due_ms = min(due_ms, self._core.deadlines[0][0])
+        return min(due_ms, self._clearing.next_funding_ms)
 
     def _run_out(self, now_ms: int) -> None:
         """Do what is due at `now_ms` by the clock alone."""
-        if not (
-            self._countdowns
-            or self._clearing.next_funding_ms <= now_ms
-            or (self._core.deadlines and self._core.deadlines[0][0] <= now_ms)
-        ):
+        if now_ms < self._due_ms():
             return
         while self._clearing.next_funding_ms <= now_ms:
             self._clearing.settle_funding()
