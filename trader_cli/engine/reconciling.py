@@ -25,11 +25,15 @@ from trader_cli.engine.remembered import (
 )
 from trader_cli.errors import VenueError
 from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.order_tracker import RESOLVE_S
 
 _STREAM_WAIT_S: Final = 5.0
 _PAUSE_S: Final = 1.0
 _PAUSE_S_MAX: Final = 30.0
 """A reconcile weighs about 200 of 2,400 a minute: what keeps failing is tried less and less."""
+
+_DOUBT_EVERY_S: Final = 5.0
+_DOUBT_MARGIN_MS: Final = 1_000
 
 _UNCLEAR_AGAIN_S: Final = 5.0
 _UNSEEN_AGAIN_S: Final = 30.0
@@ -65,10 +69,15 @@ class Reconciling:
         self._stream_is_open = asyncio.Event()
         self._open_decisions: dict[str, OpenDecision] = dict(remembered.open_decisions)
         self._adopted_seq = self._last_adopted()
+        self._doubt_again_s = 0.0
         self._unclear: dict[str, _Watched] = {}
 
     def look(self) -> None:
-        """Take in positions that a person has adopted since; whose they are a reconcile tells."""
+        """Take in positions that a person has adopted since; whose they are a reconcile tells.
+
+        An order whose outcome nobody asks about any more is asked about here.
+        """
+        self._look_for_doubt()
         try:
             rows = list(self._hands.journal.rows(kind=ADOPTED, after=self._adopted_seq))
         except JournalUnavailable:
@@ -78,6 +87,19 @@ class Reconciling:
             if row.data["symbol"] in self._symbols:
                 decision = adopted_decision(row)
                 self._open_decisions[decision.symbol] = decision
+                self._wanted.set()
+
+    def _look_for_doubt(self) -> None:
+        """Reconcile for an order that was left in doubt: nothing opens on its symbol until then."""
+        now_s = self._hands.clock.monotonic()
+        if now_s < self._doubt_again_s:
+            return
+        self._doubt_again_s = now_s + _DOUBT_EVERY_S
+        left_before_ms = self._hands.clock.now_ms() - round(RESOLVE_S * 1_000) - _DOUBT_MARGIN_MS
+        with contextlib.suppress(JournalUnavailable):
+            if any(
+                row.updated_ms < left_before_ms for row in self._hands.journal.unknown_intents()
+            ):
                 self._wanted.set()
 
     def reclaim(self, symbol: str) -> None:

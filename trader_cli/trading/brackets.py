@@ -22,7 +22,7 @@ from trader_cli.domain.instrument import round_price_in_favour
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, WorkingType
-from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.errors import OutcomeUnknown, Rejected, TraderError, VenueError
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.trading.flatness import held_position, held_positions
 from trader_cli.trading.order_desk import OrderDesk
@@ -31,6 +31,7 @@ from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
 _WOULD_TRIGGER_NOW: Final = -2021
 _WOULD_TRIGGER: Final = frozenset({_WOULD_TRIGGER_NOW, -4142})
 _ONE_IS_ENOUGH: Final = -4130
+_DOUBT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -507,7 +508,34 @@ async def _trailing_part(
 async def _place(
     desk: OrderDesk, request: ConditionalRequest, spot: ExitSpot, source: str, within_s: float
 ) -> AlgoOrder:
-    placed = await desk.place(request, source=source, leg=spot.leg, resolve_s=within_s)
+    """Place an exit; one in doubt is asked about for a moment and then placed again.
+
+    It may only reduce, so a second one does no harm; waiting for the proof that the first never
+    came would leave the position naked for longer than it may be.
+    """
+    end = desk.clock.monotonic() + within_s
+    doubted = False
+    while True:
+        left_s = end - desk.clock.monotonic()
+        try:
+            return await _place_once(desk, request, spot, source, max(0.0, min(_DOUBT_S, left_s)))
+        except OutcomeUnknown:
+            if desk.clock.monotonic() >= end:
+                raise
+            doubted = True
+        except Rejected as error:
+            if error.code != _ONE_IS_ENOUGH or not doubted:
+                raise
+            first = await _earlier(desk, request, source)
+            if first is None:
+                raise
+            return first
+
+
+async def _place_once(
+    desk: OrderDesk, request: ConditionalRequest, spot: ExitSpot, source: str, resolve_s: float
+) -> AlgoOrder:
+    placed = await desk.place(request, source=source, leg=spot.leg, resolve_s=resolve_s)
     order = placed.order
     if isinstance(order, Order):
         # The answer was lost and by now it has fired: the position is being closed, nothing rests.
@@ -516,6 +544,21 @@ async def _place(
             code=_WOULD_TRIGGER_NOW,
         )
     return order
+
+
+async def _earlier(desk: OrderDesk, request: ConditionalRequest, source: str) -> AlgoOrder | None:
+    """Return the order that was in doubt and rests, as a refusal of its twin says."""
+    for row in await desk.client.get_open_algo_orders(request.symbol):
+        same = (row.type, row.side, row.position_side, row.trigger_price) == (
+            request.type,
+            request.side,
+            request.position_side,
+            request.trigger_price,
+        )
+        if same and row.close_position and _source_of(desk, row) == source:
+            await desk.resolve(row.client_order_id, within_s=0.0)
+            return row
+    return None
 
 
 async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrder, ...]:

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from trader_cli.domain.account import LeverageBracket
 from trader_cli.domain.client_id import Leg
@@ -19,7 +20,14 @@ from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import MarketRequest, Order
 from trader_cli.domain.protection import check_stop, isolated_margin, liquidation_price
 from trader_cli.domain.terms import Direction, MarginType, PositionSide
-from trader_cli.errors import OutcomeUnknown, RefusedByRisk, TraderError, UsageError, VenueError
+from trader_cli.errors import (
+    OutcomeUnknown,
+    RateLimited,
+    RefusedByRisk,
+    TraderError,
+    UsageError,
+    VenueError,
+)
 from trader_cli.trading.chase import EntryResult, FirstFill, WorkEnd
 from trader_cli.trading.guard import Guard
 from trader_cli.trading.order_desk import always
@@ -28,6 +36,11 @@ from trader_cli.trading.ports import Wanted
 from trader_cli.trading.position_terms import Closed, EntryStyle, Opened
 from trader_cli.trading.position_view import remember_position, remember_protected
 from trader_cli.trading.protection_spec import ProtectionSpec
+
+
+_CLOSE_TRIES: Final = 10
+_CLOSE_PAUSE_S: Final = 0.2
+_CLOSE_PAUSE_S_MAX: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +197,7 @@ class Opening:
         """Return what came of it; a position that could not be protected is closed at once."""
         terms = self._terms
         position = None if guard.must_close else await guard.settle()
-        closed = await self._close() if guard.must_close else None
+        closed = await self._close_surely() if guard.must_close else None
         if closed is not None:
             position = None
         held = ZERO if position is None else abs(position.quantity)
@@ -207,6 +220,26 @@ class Opening:
             leverage=terms.leverage,
             notes=(*entry.notes, *guard.notes),
         )
+
+    async def _close_surely(self) -> Closed:
+        """Close what could not be protected; what stands in the way is waited for.
+
+        Raises:
+            VenueError: the tries are used up, or the address is banned.
+        """
+        clock = self._orders.clock
+        for attempt in range(1, _CLOSE_TRIES + 1):
+            try:
+                return await self._close()
+            except VenueError as error:
+                banned = isinstance(error, RateLimited) and error.banned
+                if banned or attempt == _CLOSE_TRIES:
+                    raise
+                pause_s = _CLOSE_PAUSE_S * attempt
+                if isinstance(error, RateLimited):
+                    pause_s = max(pause_s, (error.retry_at_ms - clock.now_ms()) / 1000)
+            await clock.sleep(min(pause_s, _CLOSE_PAUSE_S_MAX))
+        raise AssertionError("the last try returns or raises")
 
     async def _refuse_bad_stop(
         self, stop: Decimal | None, size: Decimal, entry: Decimal, mark: Decimal

@@ -1,0 +1,118 @@
+"""An exit whose answer is lost, or a close that is refused, does not leave a position naked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_rig import rig
+from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
+from trader_cli.domain.rules import BridgeRules
+from trader_cli.domain.terms import Direction
+from trader_cli.errors import NotSent, RateLimited
+from trader_cli.paper.faults import FaultKind
+from trader_cli.trading.position_manager import PositionManager
+from trader_cli.trading.position_terms import EntryStyle, Opened
+from trader_cli.trading.protection_spec import ProtectionSpec
+
+ALGO = "/fapi/v1/algoOrder"
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Iterator[Floor]:
+    built = build_floor(tmp_path)
+    yield built
+    built.journal.close()
+
+
+async def open_long(floor: Floor) -> Opened:
+    return await floor.run(
+        PositionManager(floor.orders).open_position(
+            SYMBOL,
+            Direction.LONG,
+            source="o",
+            spec=ProtectionSpec(stop_price=Decimal(94_000)),
+            quantity=Decimal("0.01"),
+            style=EntryStyle.MARKET,
+        )
+    )
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_stop_whose_answer_is_lost_is_placed_again_within_the_time(
+    floor: Floor, lost: int
+) -> None:
+    """Absence is proven only after six seconds; a position may be naked for five."""
+    for _ in range(lost):
+        floor.venue.fail("place_conditional", unknown())
+
+    opened = await open_long(floor)
+
+    assert opened.closed is None
+    assert len(floor.venue.stops) == 1
+    assert opened.unprotected_ms is not None
+    assert opened.unprotected_ms < 1_500 * lost
+
+
+async def test_a_stop_that_had_arrived_all_the_same_is_found_and_is_the_only_one(
+    floor: Floor,
+) -> None:
+    floor.venue.fail("place_conditional", unknown(), executed=True)
+
+    def blind(method: str) -> None:
+        # The exchange's lists trail by a moment: the first asking finds nothing.
+        if method == "send" and floor.venue.quantity() > 0 and not floor.venue.invisible_until_ms:
+            floor.venue.invisible_until_ms = floor.clock.now_ms() + 1_200
+
+    floor.venue.before = blind
+    opened = await open_long(floor)
+
+    assert opened.closed is None
+    assert len(floor.venue.stops) == 1
+    assert floor.journal.unknown_intents() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimited("slow down", retry_at_ms=START_MS + 8_000, banned=False),
+        NotSent("no connection"),
+    ],
+)
+async def test_a_close_that_is_refused_at_first_is_tried_again(
+    floor: Floor, error: RateLimited | NotSent
+) -> None:
+    floor.venue.fail_always("place_conditional", NotSent("no connection"))
+    refused = 0
+
+    def refuse(method: str) -> None:
+        nonlocal refused
+        if floor.clock.monotonic() > 4 and refused == 0:
+            refused += 1
+            for _ in range(3):
+                floor.venue.fail("get_position_risk", error)
+
+    floor.venue.before = refuse
+    opened = await open_long(floor)
+
+    assert refused == 1
+    assert opened.closed is not None
+    assert floor.venue.quantity() == 0
+
+
+async def test_the_engine_proves_an_exit_that_was_left_in_doubt(tmp_path: Path) -> None:
+    """Nothing opens on a symbol with an order in doubt: somebody has to ask again."""
+    async with rig(tmp_path, bridge=BridgeRules(cool_down_s=0, flip_window_s=0)) as world:
+        await world.start()
+        world.paper.exchange.faults.arm(FaultKind.DROPPED, method="POST", path=ALGO)
+        world.decide("LONG")
+        await world.enter()
+        assert world.journal.unknown_intents() != []
+
+        await world.until(lambda: not world.journal.unknown_intents(), within_s=25)
+
+        assert world.quantity() > 0
+        assert len(world.stops()) == 1
