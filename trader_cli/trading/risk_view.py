@@ -264,14 +264,12 @@ def resting_entries(
 
 def transfers_in(income: Sequence[IncomeRow], *, after_ms: int) -> Decimal:
     """Return what came in (positive) or went out by transfers after `after_ms`, exchange time."""
-    return sum(
-        (
-            row.amount
-            for row in income
-            if row.income_type in TRANSFER_TYPES and row.asset == "USDT" and row.time_ms > after_ms
-        ),
-        ZERO,
-    )
+    moved = {
+        (row.income_type, row.transaction_id): row.amount
+        for row in income
+        if row.income_type in TRANSFER_TYPES and row.asset == "USDT" and row.time_ms > after_ms
+    }
+    return sum(moved.values(), ZERO)
 
 
 def day_result(
