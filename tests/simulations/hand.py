@@ -233,14 +233,11 @@ class ByHand:
         self.paper.exchange.faults.clear()
         self.dies_in = None
         for _ in range(3):
-            source = f"close{self._commands}"
             await self._command("resolve", self._resolve)
             await self._command(
                 "cancel entries", lambda positions: positions.orders.cancel_all_orders(SYMBOL)
             )
-            await self._command(
-                "close", lambda positions: positions.close_position(SYMBOL, source=source)
-            )
+            await self._command("close", self._close)
             if not self.watch.positions():
                 break
         await self._command("resolve", self._resolve)
@@ -330,6 +327,9 @@ class ByHand:
             await positions.close_position(
                 SYMBOL, source=f"{source}-close", position_side=row.position_side
             )
+
+    async def _close(self, positions: PositionManager) -> None:
+        await positions.close_position(SYMBOL, source=f"close{self._commands}")
 
     async def _resolve(self, positions: PositionManager) -> None:
         await reconcile(positions.orders)

@@ -13,7 +13,7 @@ from trader_cli.journal.journal import Journal
 
 PROTECT_MS: Final = 5_000
 DETECT_MS: Final = 3_000
-"""A stop that is gone without an event is found by the next reading: two seconds, and its answer."""
+"""A stop that is gone without an event is found by the next reading: two seconds and its answer."""
 CLOSE_MS: Final = 2_000
 """What closing at market takes where its own first request fails, too."""
 BOUND_MS: Final = PROTECT_MS + DETECT_MS + CLOSE_MS

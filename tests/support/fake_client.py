@@ -154,7 +154,7 @@ class FakeVenue:
     # --- what a test says -------------------------------------------------------------------
 
     def fail(self, method: str, error: VenueError, *, executed: bool = False) -> None:
-        """Let the next call of `method` fail."""
+        """Let the next call of `method` fail; `place_conditional` is a part of `send`."""
         self._faults[method].append(Fault(error, executed))
 
     def fail_always(self, method: str, error: VenueError | None) -> None:
@@ -226,7 +226,9 @@ class FakeVenue:
         self.sent.append(request)
         if isinstance(request, ConditionalRequest) and "place_conditional" in self._forever:
             raise self._forever["place_conditional"]
-        return await self._do("send", request.client_order_id, lambda: self._accept(request))
+        failing = isinstance(request, ConditionalRequest) and self._faults["place_conditional"]
+        name = "place_conditional" if failing else "send"
+        return await self._do(name, request.client_order_id, lambda: self._accept(request))
 
     async def amend_order(
         self, symbol: str, side: Side, order_id: int, *, quantity: Decimal, price: Decimal

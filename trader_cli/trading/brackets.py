@@ -32,6 +32,7 @@ _WOULD_TRIGGER_NOW: Final = -2021
 _WOULD_TRIGGER: Final = frozenset({_WOULD_TRIGGER_NOW, -4142})
 _ONE_IS_ENOUGH: Final = -4130
 _DOUBT_S: Final = 1.0
+_LOOK_AGAIN_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -547,18 +548,25 @@ async def _place_once(
 
 
 async def _earlier(desk: OrderDesk, request: ConditionalRequest, source: str) -> AlgoOrder | None:
-    """Return the order that was in doubt and rests, as a refusal of its twin says."""
-    for row in await desk.client.get_open_algo_orders(request.symbol):
-        same = (row.type, row.side, row.position_side, row.trigger_price) == (
-            request.type,
-            request.side,
-            request.position_side,
-            request.trigger_price,
-        )
-        if same and row.close_position and _source_of(desk, row) == source:
-            await desk.resolve(row.client_order_id, within_s=0.0)
-            return row
-    return None
+    """Return the order that was in doubt and rests, as a refusal of its twin says.
+
+    Lists may trail behind what refuses: they are read until they show it, for a moment.
+    """
+    end = desk.clock.monotonic() + _DOUBT_S
+    while True:
+        for row in await desk.client.get_open_algo_orders(request.symbol):
+            same = (row.type, row.side, row.position_side, row.trigger_price) == (
+                request.type,
+                request.side,
+                request.position_side,
+                request.trigger_price,
+            )
+            if same and row.close_position and _source_of(desk, row) == source:
+                await desk.resolve(row.client_order_id, within_s=_DOUBT_S)
+                return row
+        if desk.clock.monotonic() >= end:
+            return None
+        await desk.clock.sleep(_LOOK_AGAIN_S)
 
 
 async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrder, ...]:

@@ -37,7 +37,6 @@ from trader_cli.trading.position_terms import Closed, EntryStyle, Opened
 from trader_cli.trading.position_view import remember_position, remember_protected
 from trader_cli.trading.protection_spec import ProtectionSpec
 
-
 _CLOSE_TRIES: Final = 10
 _CLOSE_PAUSE_S: Final = 0.2
 _CLOSE_PAUSE_S_MAX: Final = 10.0
