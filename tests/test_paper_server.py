@@ -188,6 +188,15 @@ class TestLimits:
         assert first.headers["X-MBX-USED-WEIGHT-1M"] == "0"
         assert second.headers == {"X-MBX-USED-WEIGHT-1M": "30"}
 
+    def test_answers_of_the_spot_exchange_carry_the_weight_under_both_names(
+        self, paper: PaperVenue
+    ) -> None:
+        spot = paper.request("GET", "/api/v3/ping", signed=False)
+        futures = paper.request("GET", "/fapi/v1/ping", signed=False)
+
+        assert spot.headers == {"X-MBX-USED-WEIGHT-1M": "1", "X-MBX-USED-WEIGHT": "1"}
+        assert futures.headers == {"X-MBX-USED-WEIGHT-1M": "2"}
+
     def test_hammering_is_429_then_418_and_an_order_is_not_executed(self) -> None:
         limits = RateLimitSettings(weight_per_minute=40, ignored_max=1)
         paper = PaperVenue(settings=ExchangeSettings(rate_limits=limits))

@@ -19,7 +19,13 @@ from trader_cli.paper.downloads import Downloads
 from trader_cli.paper.fault_acts import perform
 from trader_cli.paper.faults import Armed, Faults
 from trader_cli.paper.instruments import CONTRACTS, Contract
-from trader_cli.paper.limits import RateLimits, RateLimitSettings, RateRefusal
+from trader_cli.paper.limits import (
+    SPOT_WEIGHT_HEADER,
+    WEIGHT_HEADER,
+    RateLimits,
+    RateLimitSettings,
+    RateRefusal,
+)
 from trader_cli.paper.market import Market
 from trader_cli.paper.market_streams import MarketStreams
 from trader_cli.paper.params import Params
@@ -55,6 +61,7 @@ ROUTES: Final[RouteTable] = table(
     CONTROL_ROUTES,
 )
 _OK: Final = 200
+_SPOT: Final = "/api/"
 _ORDERS: Final = frozenset(route.path for route in ORDER_ROUTES)
 
 
@@ -278,6 +285,9 @@ class Exchange:
         headers = self.limits.weight_headers(peer, now_ms)
         if route is not None and route.writes_orders:
             headers.update(self.limits.order_headers(now_ms))
+        elif route is not None and route.path.startswith(_SPOT):
+            # Answers of the spot exchange carry the count under both names, and clients read either.
+            headers[SPOT_WEIGHT_HEADER] = headers[WEIGHT_HEADER]
         return headers
 
     def _publish(self, now_ms: int) -> None:

@@ -16,6 +16,7 @@ from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.wire.rest import CountedLimit, RateLimit
 
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
+SPOT_WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT"
 ORDERS_10S_HEADER: Final = "X-MBX-ORDER-COUNT-10S"
 ORDERS_1M_HEADER: Final = "X-MBX-ORDER-COUNT-1M"
 
