@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine_rig import SYMBOL, Rig, rig
+from trader_cli.domain.rules import BridgeRules
 
 THEIRS = Decimal("0.02")
 
@@ -79,3 +80,46 @@ async def test_restart_finds_its_own_side_and_keeps_its_exits(world: Rig) -> Non
     world.decide("CUT_LOSS")
     await world.pass_time(4)
     assert held(world) == {"LONG": THEIRS}
+
+
+async def test_flip_closes_our_side_and_does_not_open_into_the_other_ones_position(
+    tmp_path: Path,
+) -> None:
+    theirs = "0.002"  # small enough to leave room below the position limit
+    async with rig(tmp_path, hedge=True, bridge=BridgeRules(flip_window_s=0)) as world:
+        await world.start()
+        world.decide("SHORT")
+        await world.enter()
+        world.by_hand("BUY", theirs, positionSide="LONG")
+        await world.pass_time(3)
+        told = [row for row in world.reports("warning") if row["kind"] == "foreign_position"]
+        assert [row["message"] for row in told] == ["BTCUSDT LONG 0.002 is not this engine's"]
+
+        world.decide("LONG")
+        await world.until(lambda: world.reports("closed"), within_s=8)
+        await world.pass_time(13)
+
+        assert held(world) == {"LONG": Decimal(theirs)}
+        assert world.refusals() == ["not_own_position"]
+        assert world.algos() == []
+
+
+async def test_flip_back_and_forth_on_our_own_sides(tmp_path: Path) -> None:
+    rules = BridgeRules(cool_down_s=0, flip_window_s=0)
+    async with rig(tmp_path, hedge=True, bridge=rules) as world:
+        await world.start()
+        for number, (command, side) in enumerate([("LONG", 1), ("SHORT", -1), ("LONG", 1)], 1):
+            world.decide(command)
+            await world.until(lambda: world.open_orders(), within_s=8)
+            await world.fill_resting()
+            await world.until(lambda n=number: len(world.reports("protected")) == n, within_s=8)
+            assert held(world).keys() == {command}
+            assert held(world)[command] * side > 0
+
+        await world.kill_9()
+        await world.start()
+        world.decide("CUT_LOSS")
+        await world.until(lambda: not held(world), within_s=8)
+        await world.pass_time(2)
+        assert world.algos() == []
+        assert len(world.reports("closed")) == 3

@@ -19,6 +19,7 @@ from trader_cli.domain.account import Fill
 from trader_cli.domain.client_id import Leg, client_order_id
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.order_life_cycle import IntentEvent
+from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction, PositionSide, Side
 from trader_cli.engine.decide import step
@@ -93,6 +94,24 @@ async def test_position_that_a_person_enlarged_stays_ours_and_stopped_as_a_whole
     assert [row["closePosition"] for row in world.stops()] == [True]
     world.decide("CUT_LOSS")
     await world.until(lambda: world.quantity() == 0, within_s=5)
+
+
+async def test_position_of_a_flip_is_still_ours_and_keeps_its_exits(tmp_path: Path) -> None:
+    async with rig(tmp_path, bridge=BridgeRules(flip_window_s=0)) as world:
+        await in_position(world)
+        world.decide("SHORT")
+        await world.until(lambda: world.quantity() == 0, within_s=5)
+        await world.fill_resting()
+        await world.until(lambda: len(world.reports("protected")) == 2, within_s=8)
+        before = world.algos()
+        await world.kill_9()
+
+        await world.start()
+        await world.pass_time(4)
+
+        assert world.algos() == before
+        world.decide("CUT_LOSS")
+        await world.until(lambda: world.quantity() == 0, within_s=5)
 
 
 async def test_entry_by_hand_through_our_own_command_stays(world: Rig) -> None:
@@ -355,12 +374,26 @@ def test_position_is_the_trade_only_if_its_fills_lead_to_it_without_flat_between
 ) -> None:
     shown = None if held == "0" else position(held)
 
-    assert standing_of(fills, decision(), shown, began_ms=NOW_MS) is expected
+    found = standing_of(fills, decision(), shown, entries=(), began_ms=NOW_MS)
+
+    assert found is expected
+
+
+@pytest.mark.parametrize("before", [Side.BUY, Side.SELL])
+def test_trade_begins_with_its_own_entry_and_not_with_the_end_of_the_one_before(
+    before: Side,
+) -> None:
+    """A flip's two halves lie within a second."""
+    fills = [fill(1, before, "0.01"), fill(2, BUY, "0.01")]
+
+    found = standing_of(fills, decision(), position("0.01"), entries={"2"}, began_ms=NOW_MS)
+
+    assert found is Standing.HELD
 
 
 @given(st.permutations([fill(1, BUY, "0.004"), fill(2, BUY, "0.006"), fill(3, SELL, "0.002")]))
 def test_order_of_the_list_does_not_matter(fills: list[Fill]) -> None:
-    found = standing_of(fills, decision(), position("0.008"), began_ms=NOW_MS)
+    found = standing_of(fills, decision(), position("0.008"), entries={"1", "2"}, began_ms=NOW_MS)
 
     assert found is Standing.HELD
 

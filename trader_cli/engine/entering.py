@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from trader_cli.domain.account import Position
 from trader_cli.domain.numbers import BPS, ONE, ZERO
 from trader_cli.domain.order import Order
 from trader_cli.domain.protection import note_on_target
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.signal import Signal
+from trader_cli.domain.terms import PositionSide
 from trader_cli.engine.actions import Enter
 from trader_cli.engine.facts import EntryEnded, PositionSeen
 from trader_cli.engine.hands import Hands, shown
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.remembered import DECISION, REFUSAL, decision_row, refusal_row
-from trader_cli.errors import TraderError
+from trader_cli.errors import RefusedByRisk, TraderError
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
 from trader_cli.trading.position_terms import Opened
@@ -70,6 +73,8 @@ class Entering:
 
     async def _work(self, action: Enter, cancelled: asyncio.Event, halted: asyncio.Event) -> Opened:
         hands, signal, symbol = self._hands, action.signal, action.symbol
+        if not action.is_add:
+            await self._refuse_beside_others(action)
         spec = protection_of(signal, hands.bridge)
         sizing = await self._size(action, spec)
         row = decision_row(signal, symbol, action.direction, is_add=action.is_add)
@@ -108,6 +113,22 @@ class Entering:
         self._report_result(action, opened)
         self._protecting.opened(symbol, opened)
         return opened
+
+    async def _refuse_beside_others(self, action: Enter) -> None:
+        """Refuse to open where somebody else's position is: the two would become one.
+
+        The picture may still show what was just closed, so the exchange is asked before that.
+        """
+        hands, symbol = self._hands, action.symbol
+        side = hands.position_side(action.direction)
+        if not _is_held(hands.mirror.positions(symbol), side):
+            return
+        if _is_held(await hands.client.get_position_risk(symbol), side):
+            raise RefusedByRisk(
+                f"{symbol} {side} is held already, and not by this engine",
+                code="not_own_position",
+                advice="Close it, or give it to the engine by `trader position adopt`.",
+            )
 
     async def _size(self, action: Enter, spec: ProtectionSpec) -> _Sizing:
         """Return what may be entered, after setting the leverage it is sized with."""
@@ -217,6 +238,10 @@ class Entering:
                 "notes": list(opened.notes),
             },
         )
+
+
+def _is_held(positions: Iterable[Position], side: PositionSide) -> bool:
+    return any(row.position_side is side and not row.is_flat for row in positions)
 
 
 def protection_of(signal: Signal, rules: BridgeRules) -> ProtectionSpec:

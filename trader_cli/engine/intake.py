@@ -32,7 +32,7 @@ from trader_cli.domain.account_events import (
 )
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.rules import BridgeRules
-from trader_cli.domain.terms import Direction
+from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.engine.facts import (
     Fact,
     GapSeen,
@@ -76,6 +76,7 @@ class Intake:
         self._on_booked = on_booked
         self._on_stream = on_stream
         self._sections: set[tuple[str, str]] = set()
+        self._beside: set[tuple[str, PositionSide]] = set()
 
     def facts_of(self, news: News) -> Sequence[Fact]:
         """Take in one piece of news and return what it means."""
@@ -235,6 +236,7 @@ class Intake:
         if symbol not in self._symbols:
             return []
         position = self._position_of(symbol)
+        self._tell_beside(symbol)
         seen = PositionSeen(
             symbol=symbol,
             direction=None if position is None else position.direction,
@@ -242,6 +244,21 @@ class Intake:
             entry_price=ZERO if position is None else position.entry_price,
         )
         return [seen, *self._protection_of(symbol)]
+
+    def _tell_beside(self, symbol: str) -> None:
+        """Tell once of a position beside our own: in hedge mode the other side is another's."""
+        holding = self._state().holdings.get(symbol)
+        rows = self._hands.mirror.positions(symbol)
+        shown_now = {(symbol, row.position_side) for row in rows}
+        if holding is not None and holding.is_own and self._hands.hedge_mode:
+            for row in rows:
+                key = symbol, row.position_side
+                if row.direction is not holding.direction and key not in self._beside:
+                    self._beside.add(key)
+                    size = shown(abs(row.quantity))
+                    message = f"{symbol} {row.direction} {size} is not this engine's"
+                    self._warn("foreign_position", message)
+        self._beside -= {key for key in self._beside if key[0] == symbol} - shown_now
 
     def _position_of(self, symbol: str, owned: Direction | None = None) -> Position | None:
         """Return the position that the engine means; `owned` is the side just proven its own."""

@@ -6,7 +6,7 @@ Readings travel to the one consumer like any other news; nothing here touches th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum, unique
@@ -79,20 +79,13 @@ def held_position(
     return max(preferred or rows, key=lambda row: abs(row.quantity), default=None)
 
 
-def entry_was_filled(journal: Journal, decision: OpenDecision, fills: Sequence[Fill]) -> bool:
-    """Return True if any entry order of the decision executed something.
-
-    An adopted position was entered by somebody else.
-    The fills are the exchange's; the journal names the orders, by the ids their answers carried.
-    """
-    if decision.adoption is not None:
-        return True
-    own = {
+def entry_orders(journal: Journal, decision: OpenDecision) -> set[str]:
+    """Return the exchange's ids of the decision's entry orders, as their answers carried them."""
+    return {
         str(intent.outcome["order_id"])
         for intent in journal.intents_of(decision.signal.decision_id)
         if intent.leg is Leg.ENTRY and "order_id" in intent.outcome
     }
-    return any(str(fill.order_id) in own for fill in fills)
 
 
 def entry_is_known_filled(journal: Journal, decision: OpenDecision) -> bool:
@@ -114,19 +107,30 @@ class Standing(StrEnum):
 
 
 def standing_of(
-    fills: Sequence[Fill], decision: OpenDecision, position: Position | None, *, began_ms: int
+    fills: Sequence[Fill],
+    decision: OpenDecision,
+    position: Position | None,
+    *,
+    entries: Container[str],
+    began_ms: int,
 ) -> Standing:
     """Return whether the position is the one that the decision's entry opened.
 
     A trade is over once the executions since have been flat in between: what is there now, if
     anything, somebody else opened. It is held where they add up to what is there. Else they prove
     that something is held which the position's reading does not show so, or not yet.
+
+    Args:
+        entries: ids of the decision's entry orders; the first execution of one begins the trade,
+            for the end of the trade before lies right before it. An adopted one has none.
+        began_ms: where no entry is among the executions, the exchange time the trade began.
     """
-    held_before = ZERO if decision.adoption is None else decision.adoption.held_before
-    running = held_before
-    for fill in sorted(fills, key=lambda row: (row.time_ms, row.trade_id)):
-        if fill.time_ms < began_ms - _MARGIN_MS:
-            continue
+    ordered = sorted(fills, key=lambda row: (row.time_ms, row.trade_id))
+    first = next((at for at, row in enumerate(ordered) if str(row.order_id) in entries), None)
+    if first is None:
+        ordered = [row for row in ordered if row.time_ms >= began_ms - _MARGIN_MS]
+    running = ZERO if decision.adoption is None else decision.adoption.held_before
+    for fill in ordered[first:]:
         running += fill.quantity * fill.side.sign
         if running == 0:
             return Standing.OVER

@@ -23,7 +23,7 @@ from trader_cli.engine.readings import (
     Reading,
     Standing,
     entry_is_known_filled,
-    entry_was_filled,
+    entry_orders,
     held_position,
     read,
     standing_of,
@@ -206,13 +206,15 @@ async def _owners(
             symbol,
             prefer=decision.direction,
         )
+        entries = entry_orders(hands.journal, decision)
         was_held = adoption is not None and adoption.held_before != 0
-        if not (fills or was_held) or not entry_was_filled(hands.journal, decision, fills):
+        was_filled = adoption is not None or any(str(row.order_id) in entries for row in fills)
+        if not (fills or was_held) or not was_filled:
             may_be_ours = position is not None and symbol not in given_up
             if may_be_ours and entry_is_known_filled(hands.journal, decision):
                 unclear.append(Unclear(symbol=symbol, is_seen=True))
             continue
-        standing = standing_of(fills, decision, position, began_ms=began_ms)
+        standing = standing_of(fills, decision, position, entries=entries, began_ms=began_ms)
         if standing is Standing.UNCLEAR and (position is None or symbol not in given_up):
             unclear.append(Unclear(symbol=symbol, is_seen=position is not None))
         elif standing is Standing.HELD and position is not None:

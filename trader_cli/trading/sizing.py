@@ -134,11 +134,14 @@ def size_for_signal(
     quantity = round_quantity_down(instrument, notional / unit)
     too_small = check_quantity(instrument, quantity) or check_notional(instrument, price, quantity)
     if too_small is not None:
+        amounts = (
+            [_usd(wanted)] if notional == wanted else [_usd(wanted), f"{_usd(notional)} ({rule})"]
+        )
         return Refused(
             rule=too_small.filter,
             limit=too_small.limit,
             actual=too_small.actual,
-            message=f"{_usd(notional)} USDT of {symbol} cannot be sent: {too_small}",
+            message=f"{' → '.join(amounts)} USDT of {symbol} cannot be sent: {too_small}",
             advice=None if notional == wanted else f"{rule} leaves {_usd(room)} USDT of room",
         )
     return Sized(
