@@ -30,7 +30,7 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.wire import decode
+from trader_cli.wire import decode, decode_orders
 from trader_cli.wire.decode_stream import (
     decode_market_event,
     decode_user_event,
@@ -113,7 +113,7 @@ class TestFields:
 
 class TestOrders:
     def test_a_written_order_has_no_average_price(self) -> None:
-        order = decode.decode_order(answers.written())
+        order = decode_orders.decode_order(answers.written())
 
         assert order.average_price is None
         assert order.created_ms is None
@@ -124,22 +124,26 @@ class TestOrders:
     def test_a_queried_order_has_its_average_price_once_it_has_fills(self) -> None:
         row = answers.queried(avgPrice="60001.50", executedQty="0.004", status="PARTIALLY_FILLED")
 
-        assert decode.decode_order(row).average_price == Decimal("60001.50")
-        assert decode.decode_order(answers.queried()).average_price is None
+        assert decode_orders.decode_order(row).average_price == Decimal("60001.50")
+        assert decode_orders.decode_order(answers.queried()).average_price is None
 
     def test_unknown_keys_are_ignored(self) -> None:
         plain, extended = answers.queried(), answers.queried(newIn2027="x")
 
-        assert decode.decode_order(plain) == decode.decode_order(extended)
+        assert decode_orders.decode_order(plain) == decode_orders.decode_order(extended)
 
     def test_an_unknown_status_is_an_error_that_names_it(self) -> None:
         with pytest.raises(DecodeError, match="'PENDING_NEW' is no OrderStatus we know"):
-            decode.decode_order(answers.queried(status="PENDING_NEW"))
+            decode_orders.decode_order(answers.queried(status="PENDING_NEW"))
 
     def test_its_ids_can_be_read_even_then(self) -> None:
         row = answers.queried(status="PENDING_NEW", type="ICEBERG")
 
-        assert decode.decode_order_id(row) == ("BTCUSDT", 40_000_000_001, row["clientOrderId"])
+        assert decode_orders.decode_order_id(row) == (
+            "BTCUSDT",
+            40_000_000_001,
+            row["clientOrderId"],
+        )
 
     @pytest.mark.parametrize("key", ["symbol", "orderId", "status", "origQty", "reduceOnly"])
     def test_a_missing_key_is_an_error(self, key: str) -> None:
@@ -147,24 +151,24 @@ class TestOrders:
         del row[key]
 
         with pytest.raises(DecodeError, match=key):
-            decode.decode_order(row)
+            decode_orders.decode_order(row)
 
     def test_one_bad_row_does_not_spoil_a_list(self) -> None:
         rows = [answers.queried(), answers.queried(side="HOLD"), "nonsense"]
 
-        decoded, errors = decode.decode_rows("openOrders", rows, decode.decode_order)
+        decoded, errors = decode.decode_rows("openOrders", rows, decode_orders.decode_order)
 
         assert len(decoded) == 1
         assert [error.symbol for error in errors] == ["BTCUSDT", None]
 
     def test_an_object_instead_of_a_list_is_an_error(self) -> None:
         with pytest.raises(DecodeError, match="expected a list"):
-            decode.decode_rows("openOrders", {}, decode.decode_order)
+            decode.decode_rows("openOrders", {}, decode_orders.decode_order)
 
 
 class TestAlgoOrders:
     def test_what_does_not_apply_is_none(self) -> None:
-        order = decode.decode_algo_order(answers.algo())
+        order = decode_orders.decode_algo_order(answers.algo())
 
         assert order.price is None
         assert order.activate_price is None
@@ -178,17 +182,17 @@ class TestAlgoOrders:
         row = answers.algo(
             algoStatus="FINISHED", actualOrderId="33877541028", actualQty="4.9", actualType="MARKET"
         )
-        order = decode.decode_algo_order(row)
+        order = decode_orders.decode_algo_order(row)
 
         assert order.order_id == 33_877_541_028
         assert order.filled_quantity == Decimal("4.9")
         assert order.status is AlgoStatus.FINISHED
 
     def test_a_waiting_one_names_none(self) -> None:
-        assert decode.decode_algo_order(answers.algo(actualOrderId="")).order_id is None
+        assert decode_orders.decode_algo_order(answers.algo(actualOrderId="")).order_id is None
 
     def test_a_trailing_stop_has_rate_and_activation(self) -> None:
-        order = decode.decode_algo_order(
+        order = decode_orders.decode_algo_order(
             answers.algo(
                 orderType="TRAILING_STOP_MARKET",
                 triggerPrice="",
@@ -452,3 +456,36 @@ class TestMarketEvents:
 
     def test_answers_to_control_messages_have_no_event_type(self) -> None:
         assert event_type({"result": None, "id": 1}) is None
+
+
+class TestOneOrderTwoSpellings:
+    def test_a_regular_order_is_the_same_by_answer_and_by_event(self) -> None:
+        told = {
+            "s": "symbol", "c": "clientOrderId", "S": "side", "o": "type", "f": "timeInForce",
+            "q": "origQty", "p": "price", "ap": "avgPrice", "X": "status", "i": "orderId",
+            "z": "executedQty", "T": "updateTime", "R": "reduceOnly", "ps": "positionSide",
+            "cp": "closePosition",
+        }  # fmt: skip
+        event = order_event()
+        row = {answer: event["o"][letter] for letter, answer in told.items()}
+
+        streamed = decode_user_event(event)
+
+        assert isinstance(streamed, OrderUpdated)
+        assert decode_orders.decode_order(row) == streamed.order
+
+    def test_a_conditional_order_is_the_same_by_answer_and_by_event(self) -> None:
+        told = {
+            "caid": "clientAlgoId", "aid": "algoId", "o": "orderType", "s": "symbol", "S": "side",
+            "ps": "positionSide", "f": "timeInForce", "q": "quantity", "X": "algoStatus",
+            "ai": "actualOrderId", "tp": "triggerPrice", "p": "price", "wt": "workingType",
+            "cp": "closePosition", "R": "reduceOnly", "aq": "actualQty", "AP": "activatePrice",
+            "cr": "callbackRate",
+        }  # fmt: skip
+        event = algo_event(X="TRIGGERED", ai="33000000009", aq="1.5", AP="2950", cr="0.5")
+        row = {answer: event["o"][letter] for letter, answer in told.items()}
+
+        streamed = decode_user_event(event)
+
+        assert isinstance(streamed, AlgoUpdated)
+        assert decode_orders.decode_algo_order(row | {"updateTime": event["T"]}) == streamed.order

@@ -25,7 +25,6 @@ from trader_cli.wire.decode import (
     decode_account,
     decode_balance,
     decode_commission_rate,
-    decode_fill,
     decode_income,
     decode_leverage_brackets,
     decode_leverage_set,
@@ -34,6 +33,7 @@ from trader_cli.wire.decode import (
     decode_position_size,
     decode_symbol_config,
 )
+from trader_cli.wire.decode_orders import decode_fill
 from trader_cli.wire.encode import encode_margin_type
 from trader_cli.wire.fields import DecodeError
 

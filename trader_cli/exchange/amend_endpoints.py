@@ -20,7 +20,7 @@ from trader_cli.errors import OutcomeUnknown, VenueError
 from trader_cli.exchange.failures import Answer, judge_answer
 from trader_cli.exchange.order_endpoints import OrderEndpoints
 from trader_cli.wire.codes import describe
-from trader_cli.wire.decode import decode_order
+from trader_cli.wire.decode_orders import decode_order
 from trader_cli.wire.encode import encode_limit, encode_market
 from trader_cli.wire.fields import DecodeError
 

@@ -34,7 +34,7 @@ from trader_cli.errors import Rejected, UsageError
 from trader_cli.exchange.account_endpoints import AccountEndpoints
 from trader_cli.exchange.market_endpoints import MarketEndpoints
 from trader_cli.exchange.rows import PAGE_MAX, WINDOW_MS, gather_windows
-from trader_cli.wire.decode import (
+from trader_cli.wire.decode_orders import (
     decode_algo_order,
     decode_algo_order_id,
     decode_order,

@@ -1,4 +1,4 @@
-"""REST answers to the words of the field, strictly.
+"""REST answers to the words of the field, strictly; orders are in `decode_orders`.
 
 Unknown keys are ignored, an unknown word or a missing key raises `DecodeError` naming the row;
 the caller decides whether one row or the whole answer is set aside. Knows no sockets and no clock.
@@ -17,7 +17,6 @@ from trader_cli.domain.account import (
     AccountSummary,
     AssetBalance,
     BookTop,
-    Fill,
     IncomeRow,
     KeyRights,
     Kline,
@@ -29,23 +28,13 @@ from trader_cli.domain.account import (
 )
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import ZERO
-from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import (
-    AlgoStatus,
     MarginType,
-    OrderStatus,
-    OrderType,
     PositionSide,
-    Side,
-    TimeInForce,
-    WorkingType,
 )
-from trader_cli.wire.building import quick
 from trader_cli.wire.fields import DecodeError, Fields, rows_of
 
 T = TypeVar("T")
-
-_Order: Final = quick(Order)
 
 _MARGIN_TYPES: Final = {
     "CROSSED": MarginType.CROSS,
@@ -70,96 +59,6 @@ def decode_rows(
         except DecodeError as error:
             errors.append(error)
     return decoded, errors
-
-
-def decode_order(value: object) -> Order:
-    """Decode the answer to an order write or a row of an order query.
-
-    A zero average price means nothing was filled and becomes None, like an absent one.
-    """
-    row = Fields("order", value)
-    return _Order(
-        symbol=row.text("symbol"),
-        order_id=row.integer("orderId"),
-        client_order_id=row.text("clientOrderId"),
-        side=row.word("side", Side),
-        position_side=row.word("positionSide", PositionSide),
-        type=row.word("type", OrderType),
-        status=row.word("status", OrderStatus),
-        quantity=row.decimal("origQty"),
-        filled_quantity=row.decimal("executedQty"),
-        price=row.decimal("price"),
-        average_price=row.positive_or_none("avgPrice"),
-        time_in_force=row.word("timeInForce", TimeInForce),
-        reduce_only=row.flag("reduceOnly"),
-        close_position=row.flag("closePosition"),
-        created_ms=row.integer("time") if row.has("time") else None,
-        updated_ms=row.integer("updateTime"),
-    )
-
-
-def decode_order_id(value: object) -> tuple[str, int, str]:
-    """Decode only (symbol, order id, client id): enough to cancel what cannot be understood."""
-    row = Fields("order", value)
-    return row.text("symbol"), row.integer("orderId"), row.text("clientOrderId")
-
-
-def decode_algo_order(value: object) -> AlgoOrder:
-    """Decode the answer to placing a conditional order or a row of a list of them.
-
-    The venue writes 0 or "" for prices that do not apply and "" for an order id before the trigger.
-    """
-    row = Fields("algo order", value)
-    has_order = row.has("actualOrderId") and row.text("actualOrderId") != "0"
-    return AlgoOrder(
-        symbol=row.text("symbol"),
-        algo_id=row.integer("algoId"),
-        client_order_id=row.text("clientAlgoId"),
-        side=row.word("side", Side),
-        position_side=row.word("positionSide", PositionSide),
-        type=row.word("orderType", OrderType),
-        status=row.word("algoStatus", AlgoStatus),
-        quantity=row.decimal_or_none("quantity") or ZERO,
-        trigger_price=row.positive_or_none("triggerPrice"),
-        price=row.positive_or_none("price"),
-        activate_price=row.positive_or_none("activatePrice"),
-        callback_rate=row.positive_or_none("callbackRate"),
-        working_type=row.word("workingType", WorkingType),
-        close_position=row.flag("closePosition"),
-        reduce_only=row.flag("reduceOnly"),
-        time_in_force=row.word("timeInForce", TimeInForce),
-        order_id=row.integer("actualOrderId") if has_order else None,
-        filled_quantity=row.decimal_or_none("actualQty"),
-        reject_reason=None,
-        created_ms=row.integer("createTime") if row.has("createTime") else None,
-        updated_ms=row.integer("updateTime"),
-    )
-
-
-def decode_algo_order_id(value: object) -> tuple[str, int, str]:
-    """Decode only (symbol, algo id, client id): enough to cancel what cannot be understood."""
-    row = Fields("algo order", value)
-    return row.text("symbol"), row.integer("algoId"), row.text("clientAlgoId")
-
-
-def decode_fill(value: object) -> Fill:
-    """Decode a row of userTrades, which carries no client order id."""
-    row = Fields("userTrades", value)
-    return Fill(
-        symbol=row.text("symbol"),
-        trade_id=row.integer("id"),
-        order_id=row.integer("orderId"),
-        client_order_id=None,
-        side=row.word("side", Side),
-        position_side=row.word("positionSide", PositionSide),
-        price=row.decimal("price"),
-        quantity=row.decimal("qty"),
-        realized_pnl=row.decimal("realizedPnl"),
-        commission=row.decimal("commission"),
-        commission_asset=row.text("commissionAsset"),
-        maker=row.flag("maker"),
-        time_ms=row.integer("time"),
-    )
 
 
 def decode_income(value: object) -> IncomeRow:

@@ -8,10 +8,9 @@ Source: `stream.py` for the shapes, binance-usdm reference §10.3, §11.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Final
 
-from trader_cli.domain.account import BookTop, Fill, MarkPrice
+from trader_cli.domain.account import BookTop, MarkPrice
 from trader_cli.domain.account_events import (
     AccountUpdated,
     AlgoUpdated,
@@ -24,23 +23,19 @@ from trader_cli.domain.account_events import (
     PositionChanged,
 )
 from trader_cli.domain.numbers import ZERO
-from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import (
-    AlgoStatus,
     ExecutionType,
-    OrderStatus,
-    OrderType,
     PositionSide,
-    Side,
-    TimeInForce,
-    WorkingType,
 )
 from trader_cli.wire.building import quick
 from trader_cli.wire.decode import decode_margin_type
+from trader_cli.wire.decode_orders import (
+    decode_streamed_algo_order,
+    decode_streamed_fill,
+    decode_streamed_order,
+)
 from trader_cli.wire.fields import Fields
 
-_Order: Final = quick(Order)
-_Fill: Final = quick(Fill)
 _OrderUpdated: Final = quick(OrderUpdated)
 
 DecodedUserEvent = OrderUpdated | AlgoUpdated | AccountUpdated | LeverageChanged | MarginCalled
@@ -92,83 +87,21 @@ def decode_market_event(value: object) -> DecodedMarketEvent | None:
 def _order_updated(event: Fields) -> OrderUpdated:
     # Named by hand: an order's events are by far the most frequent ones.
     row = Fields("ORDER_TRADE_UPDATE", event.raw("o"), symbol_key="s")
-    order = _Order(
-        symbol=row.text("s"),
-        order_id=row.integer("i"),
-        client_order_id=row.text("c"),
-        side=row.word("S", Side),
-        position_side=row.word("ps", PositionSide),
-        type=row.word("o", OrderType),
-        status=row.word("X", OrderStatus),
-        quantity=row.decimal("q"),
-        filled_quantity=row.decimal("z"),
-        price=row.decimal("p"),
-        average_price=row.positive_or_none("ap"),
-        time_in_force=row.word("f", TimeInForce),
-        reduce_only=row.flag("R"),
-        close_position=row.flag("cp"),
-        created_ms=None,
-        updated_ms=row.integer("T"),
-    )
+    order = decode_streamed_order(row)
     reason = row.text_or_none("er")
-    quantity = row.decimal("l")
     return _OrderUpdated(
         order=order,
         execution=row.word("x", ExecutionType),
-        fill=None if quantity.is_zero() else _fill(row, order, quantity),
+        fill=decode_streamed_fill(row, order),
         expiry_reason=None if reason == "0" else reason,
         venue_ms=event.integer("T"),
     )
 
 
-def _fill(row: Fields, order: Order, quantity: Decimal) -> Fill:
-    """Return the execution of this event; a liquidation's (CALCULATED) has one too."""
-    return _Fill(
-        symbol=order.symbol,
-        trade_id=row.integer("t"),
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        side=order.side,
-        position_side=order.position_side,
-        price=row.decimal("L"),
-        quantity=quantity,
-        realized_pnl=row.decimal("rp"),
-        commission=row.decimal_or_none("n") or ZERO,
-        commission_asset=row.text_or_none("N") or "",
-        maker=row.flag("m"),
-        time_ms=order.updated_ms,
-    )
-
-
 def _algo_updated(event: Fields) -> AlgoUpdated:
+    venue_ms = event.integer("T")
     row = event.child("o", symbol_key="s")
-    has_order = row.has("ai") and row.text("ai") != "0"
-    return AlgoUpdated(
-        order=AlgoOrder(
-            symbol=row.text("s"),
-            algo_id=row.integer("aid"),
-            client_order_id=row.text("caid"),
-            side=row.word("S", Side),
-            position_side=row.word("ps", PositionSide),
-            type=row.word("o", OrderType),
-            status=row.word("X", AlgoStatus),
-            quantity=row.decimal_or_none("q") or ZERO,
-            trigger_price=row.positive_or_none("tp"),
-            price=row.positive_or_none("p"),
-            activate_price=row.positive_or_none("AP"),
-            callback_rate=row.positive_or_none("cr"),
-            working_type=row.word("wt", WorkingType),
-            close_position=row.flag("cp"),
-            reduce_only=row.flag("R"),
-            time_in_force=row.word("f", TimeInForce),
-            order_id=row.integer("ai") if has_order else None,
-            filled_quantity=row.decimal_or_none("aq"),
-            reject_reason=row.text_or_none("rm"),
-            created_ms=None,
-            updated_ms=event.integer("T"),
-        ),
-        venue_ms=event.integer("T"),
-    )
+    return AlgoUpdated(order=decode_streamed_algo_order(row, venue_ms), venue_ms=venue_ms)
 
 
 def _account_updated(event: Fields) -> AccountUpdated:

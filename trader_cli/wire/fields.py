@@ -138,6 +138,11 @@ class Fields:
             return int(value)
         raise self._wrong(key, "an integer")
 
+    def integer_or_none(self, key: str) -> int | None:
+        """Return None for a missing, null or empty value."""
+        value = self._row.get(key)
+        return None if value is None or value == "" else self.integer(key)
+
     def flag(self, key: str) -> bool:
         value = self._row.get(key)
         if isinstance(value, bool):
