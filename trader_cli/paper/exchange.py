@@ -286,7 +286,7 @@ class Exchange:
         if route is not None and route.writes_orders:
             headers.update(self.limits.order_headers(now_ms))
         elif route is not None and route.path.startswith(_SPOT):
-            # Answers of the spot exchange carry the count under both names, and clients read either.
+            # The spot exchange's answers carry the count under both names; clients read either.
             headers[SPOT_WEIGHT_HEADER] = headers[WEIGHT_HEADER]
         return headers
 
