@@ -12,7 +12,8 @@ from typing import Final
 
 from trader_cli.domain.numbers import to_wire
 from trader_cli.paper.instruments import Contract
-from trader_cli.wire.rest import ExchangeAsset, ExchangeInfo, RateLimit, SymbolFilter, SymbolInfo
+from trader_cli.wire.rest import RateLimit
+from trader_cli.wire.rest_market import ExchangeAsset, ExchangeInfo, SymbolFilter, SymbolInfo
 
 _ASSET_ROWS: Final[list[ExchangeAsset]] = [
     {"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"},

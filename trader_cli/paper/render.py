@@ -24,24 +24,29 @@ from trader_cli.paper.records import (
     OrderRecord,
     TradeRecord,
 )
-from trader_cli.wire.rest import (
+from trader_cli.wire.rest_account import IncomeRow
+from trader_cli.wire.rest_orders import (
     AlgoCancelled,
     AlgoHistory,
     AlgoOpen,
     AlgoPlaced,
-    IncomeRow,
     OrderQueried,
     OrderWritten,
     UserTrade,
 )
 
 _PLACES_MAX: Final = 8
+_NOTHING: Final = ("0", *(f"0.{'0' * places}" for places in range(1, 20)))
+"""Zero with so many decimals."""
+
 _LEAST: Final = Decimal("1e-8")
 _NOT_REGULAR: Final = (AlgoStatus.NEW, AlgoStatus.CANCELED, AlgoStatus.TRIGGERING)
 
 
 def pad(value: Decimal, places: int) -> str:
     """Return `value` with at least `places` decimals and no more than eight."""
+    if not value:
+        return _NOTHING[places]
     text = str(value)  # several times as fast as `format`, where it needs no exponent
     whole, _, decimals = (format(value, "f") if "E" in text else text).partition(".")
     if len(decimals) > places:

@@ -14,7 +14,7 @@ from trader_cli.paper import margin
 from trader_cli.paper.account import Account, SymbolAccount
 from trader_cli.paper.instruments import Contract
 from trader_cli.paper.ledger import PositionRecord, to_ledger
-from trader_cli.wire.rest import (
+from trader_cli.wire.rest_account import (
     AccountAsset,
     AccountConfig,
     AccountPositionV2,

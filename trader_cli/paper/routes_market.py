@@ -26,7 +26,7 @@ from trader_cli.paper.market_params import limit_of, pair_of, symbol_of, symbols
 from trader_cli.paper.params import Params
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Handler, Route, WeightRule, by_limit, by_symbol
-from trader_cli.wire.rest import KlineRow
+from trader_cli.wire.rest_market import KlineRow
 
 if TYPE_CHECKING:
     from trader_cli.paper.exchange import Exchange

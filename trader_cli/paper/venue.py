@@ -36,7 +36,7 @@ from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
 from trader_cli.paper.settlement import Settlement
 from trader_cli.paper.state import MARKET_SNAPSHOT, State
-from trader_cli.wire import rest
+from trader_cli.wire import rest, rest_account, rest_orders
 
 __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 
@@ -284,7 +284,7 @@ class Venue:
 
     # -- regular orders (params: the request's, Binance's names, any case) -----------------------
 
-    def place_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+    def place_order(self, params: Params, now_ms: int) -> rest_orders.OrderWritten:
         of = self._symbol(params)
         wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
         order = self._orders.submit(wish, now_ms)
@@ -292,14 +292,14 @@ class Venue:
         self._core.flush()
         return render.order_written(of.contract, order, as_accepted=not wish.wants_result)
 
-    def test_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+    def test_order(self, params: Params, now_ms: int) -> rest_orders.OrderWritten:
         """Check an order as if it were placed; order id 0 in the answer."""
         of = self._symbol(params)
         wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
         self._orders.admit(of, wish)
         return render.order_tested(of.contract, record_of(wish, 0, now_ms))
 
-    def modify_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+    def modify_order(self, params: Params, now_ms: int) -> rest_orders.OrderWritten:
         of = self._symbol(params)
         for name in ("side", "quantity"):
             params.needed(name)
@@ -323,7 +323,7 @@ class Venue:
         self._core.flush()
         return render.order_modified(of.contract, order, modify_id)
 
-    def cancel_order(self, params: Params, now_ms: int) -> rest.OrderWritten:
+    def cancel_order(self, params: Params, now_ms: int) -> rest_orders.OrderWritten:
         of = self._symbol(params)
         order = self._queries.open_order(params, of.symbol)
         if order is None:
@@ -338,7 +338,7 @@ class Venue:
         self._core.flush()
         return {"code": 200, "msg": _DONE}
 
-    def countdown_cancel_all(self, params: Params, now_ms: int) -> rest.CountdownSet:
+    def countdown_cancel_all(self, params: Params, now_ms: int) -> rest_orders.CountdownSet:
         """Cancel the symbol's regular orders unless called again in time; 0 calls it off."""
         of = self._symbol(params)
         params.needed("countdownTime")
@@ -360,29 +360,29 @@ class Venue:
         for order in list(of.orders.values()):
             self._settlement.cancel(order, now_ms)
 
-    def query_order(self, params: Params, now_ms: int) -> rest.OrderQueried:
+    def query_order(self, params: Params, now_ms: int) -> rest_orders.OrderQueried:
         of = self._symbol(params)
         return render.order_queried(of.contract, self._queries.order(params, of.symbol, now_ms))
 
-    def query_open_order(self, params: Params, now_ms: int) -> rest.OrderQueried:
+    def query_open_order(self, params: Params, now_ms: int) -> rest_orders.OrderQueried:
         of = self._symbol(params)
         order = self._queries.open_order(params, of.symbol)
         if order is None:
             raise VenueRefusal(-2013)
         return render.order_queried(of.contract, order)
 
-    def open_orders(self, params: Params, now_ms: int) -> list[rest.OrderQueried]:
+    def open_orders(self, params: Params, now_ms: int) -> list[rest_orders.OrderQueried]:
         return [
             render.order_queried(of.contract, order)
             for of in self._symbols(params)
             for order in of.orders.values()
         ]
 
-    def all_orders(self, params: Params, now_ms: int) -> list[rest.OrderQueried]:
+    def all_orders(self, params: Params, now_ms: int) -> list[rest_orders.OrderQueried]:
         orders = self._queries.orders(params, self._symbol_or_none(params), now_ms)
         return [render.order_listed(self._contract(order.symbol), order) for order in orders]
 
-    def user_trades(self, params: Params, now_ms: int) -> list[rest.UserTrade]:
+    def user_trades(self, params: Params, now_ms: int) -> list[rest_orders.UserTrade]:
         of = self._symbol(params)
         trades = self._queries.trades(params, of.symbol, now_ms)
         return [render.user_trade(of.contract, trade) for trade in trades]
@@ -399,7 +399,7 @@ class Venue:
 
     # -- conditional orders ------------------------------------------------------------------------
 
-    def place_algo(self, params: Params, now_ms: int) -> rest.AlgoPlaced:
+    def place_algo(self, params: Params, now_ms: int) -> rest_orders.AlgoPlaced:
         of = self._symbol(params)
         wish = rules.read_algo(params, hedge=self._core.account.hedge, now_ms=now_ms)
         algo = self._algos.submit(wish, now_ms)
@@ -407,7 +407,7 @@ class Venue:
         self._core.flush()
         return render.algo_placed(of.contract, algo)
 
-    def cancel_algo(self, params: Params, now_ms: int) -> rest.AlgoCancelled:
+    def cancel_algo(self, params: Params, now_ms: int) -> rest_orders.AlgoCancelled:
         algo = self._queries.open_algo(params)
         if algo is None:
             raise VenueRefusal(-2011)
@@ -421,11 +421,11 @@ class Venue:
         self._core.flush()
         return {"code": 200, "msg": _DONE}
 
-    def query_algo(self, params: Params, now_ms: int) -> rest.AlgoHistory:
+    def query_algo(self, params: Params, now_ms: int) -> rest_orders.AlgoHistory:
         algo = self._queries.algo(params)
         return render.algo_listed(self._contract(algo.symbol), algo)
 
-    def open_algo(self, params: Params, now_ms: int) -> list[rest.AlgoOpen]:
+    def open_algo(self, params: Params, now_ms: int) -> list[rest_orders.AlgoOpen]:
         wanted = params.integer("algoId")
         return [
             render.algo_open(of.contract, algo)
@@ -434,14 +434,14 @@ class Venue:
             if wanted in (None, algo.algo_id)
         ]
 
-    def all_algo(self, params: Params, now_ms: int) -> list[rest.AlgoHistory]:
+    def all_algo(self, params: Params, now_ms: int) -> list[rest_orders.AlgoHistory]:
         of = self._symbol(params)
         algos = self._queries.algos(params, of.symbol, now_ms)
         return [render.algo_listed(of.contract, algo) for algo in algos]
 
     # -- account -----------------------------------------------------------------------------------
 
-    def set_leverage(self, params: Params, now_ms: int) -> rest.LeverageSet:
+    def set_leverage(self, params: Params, now_ms: int) -> rest_account.LeverageSet:
         of = self._symbol(params)
         params.needed("leverage")
         leverage = params.integer("leverage") or 0
@@ -469,10 +469,12 @@ class Venue:
         self._core.flush()
         return {"code": 200, "msg": "success"}
 
-    def position_mode(self, params: Params, now_ms: int) -> rest.PositionMode:
+    def position_mode(self, params: Params, now_ms: int) -> rest_account.PositionMode:
         return {"dualSidePosition": self._core.account.hedge}
 
-    def modify_position_margin(self, params: Params, now_ms: int) -> rest.PositionMarginChanged:
+    def modify_position_margin(
+        self, params: Params, now_ms: int
+    ) -> rest_account.PositionMarginChanged:
         of = self._symbol(params)
         for name in ("amount", "type"):
             params.needed(name)
@@ -498,7 +500,7 @@ class Venue:
         params.needed("multiAssetsMargin")
         raise VenueRefusal(-1020 if params.flag("multiAssetsMargin") else -4171)
 
-    def multi_assets_mode(self, params: Params, now_ms: int) -> rest.MultiAssetsMode:
+    def multi_assets_mode(self, params: Params, now_ms: int) -> rest_account.MultiAssetsMode:
         return {"multiAssetsMargin": False}
 
     def set_fee_burn(self, params: Params, now_ms: int) -> rest.CodeMessage:
@@ -508,35 +510,35 @@ class Venue:
             raise VenueRefusal(-1020)
         return {"code": 200, "msg": "success"}
 
-    def fee_burn(self, params: Params, now_ms: int) -> rest.FeeBurn:
+    def fee_burn(self, params: Params, now_ms: int) -> rest_account.FeeBurn:
         return {"feeBurn": False}
 
-    def balance(self, params: Params, now_ms: int) -> list[rest.BalanceRow]:
+    def balance(self, params: Params, now_ms: int) -> list[rest_account.BalanceRow]:
         return [render_account.balance_row(self._core.account)]
 
-    def account_v2(self, params: Params, now_ms: int) -> rest.AccountV2:
+    def account_v2(self, params: Params, now_ms: int) -> rest_account.AccountV2:
         return render_account.account_v2(self._core.account)
 
-    def account_v3(self, params: Params, now_ms: int) -> rest.AccountV3:
+    def account_v3(self, params: Params, now_ms: int) -> rest_account.AccountV3:
         return render_account.account_v3(self._core.account)
 
-    def account_config(self, params: Params, now_ms: int) -> rest.AccountConfig:
+    def account_config(self, params: Params, now_ms: int) -> rest_account.AccountConfig:
         return render_account.account_config(self._core.account)
 
-    def symbol_config(self, params: Params, now_ms: int) -> list[rest.SymbolConfigRow]:
+    def symbol_config(self, params: Params, now_ms: int) -> list[rest_account.SymbolConfigRow]:
         return [render_account.symbol_config(of) for of in self._symbols(params)]
 
-    def position_risk_v2(self, params: Params, now_ms: int) -> list[rest.PositionRiskV2]:
+    def position_risk_v2(self, params: Params, now_ms: int) -> list[rest_account.PositionRiskV2]:
         self._symbols(params)  # flat symbols show their mark price too
         return render_account.position_risk_v2(self._core.account, self._symbol_or_none(params))
 
-    def position_risk_v3(self, params: Params, now_ms: int) -> list[rest.PositionRiskV3]:
+    def position_risk_v3(self, params: Params, now_ms: int) -> list[rest_account.PositionRiskV3]:
         return render_account.position_risk_v3(self._core.account, self._symbol_or_none(params))
 
-    def leverage_brackets(self, params: Params, now_ms: int) -> list[rest.LeverageBrackets]:
+    def leverage_brackets(self, params: Params, now_ms: int) -> list[rest_account.LeverageBrackets]:
         return [render_account.leverage_brackets(of.contract) for of in self._symbols(params)]
 
-    def commission_rate(self, params: Params, now_ms: int) -> rest.CommissionRate:
+    def commission_rate(self, params: Params, now_ms: int) -> rest_account.CommissionRate:
         return render_account.commission_rate(self._symbol(params).contract)
 
     def adl_quantile(self, params: Params, now_ms: int) -> list[JsonRow]:
@@ -548,7 +550,7 @@ class Venue:
             if of.held()
         ]
 
-    def income(self, params: Params, now_ms: int) -> list[rest.IncomeRow]:
+    def income(self, params: Params, now_ms: int) -> list[rest_account.IncomeRow]:
         rows = self._queries.income(params, self._symbol_or_none(params), now_ms)
         return [render.income_row(row) for row in rows]
 
