@@ -4,7 +4,8 @@ Unknown keys are ignored, an unknown word or a missing key raises `DecodeError` 
 the caller decides whether one row or the whole answer is set aside. Knows no sockets and no clock.
 Every function takes JSON as `fields.parse_json` returns it.
 
-Source: `rest_account.py` and `rest_market.py` for the shapes, binance-usdm reference §6-§9, §13.1 for what they mean.
+Source: `rest_account.py` and `rest_market.py` for the shapes, binance-usdm reference §6-§9 and
+§13.1 for what they mean.
 """
 
 from __future__ import annotations
