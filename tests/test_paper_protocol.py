@@ -102,6 +102,12 @@ class TestSignature:
         assert (code, status) == (-1022, 400)
         assert text == "Signature for this request is not valid."
 
+    @pytest.mark.parametrize("signature", ["%C3%A9", "é", "0" * 63, "%"])
+    def test_what_no_signature_can_be_is_a_wrong_one(self, signature: str) -> None:
+        code, status, _ = refusal_of(request(f"timestamp={NOW_MS}&signature={signature}"))
+
+        assert (code, status) == (-1022, 400)
+
     @given(st.text(alphabet="abz%&=+ é/:", max_size=30), st.booleans())
     def test_whatever_is_sent_the_raw_bytes_are_what_is_signed(self, value: str, in_body: bool):
         raw = f"value={quote(value, safe='')}&timestamp={NOW_MS}"

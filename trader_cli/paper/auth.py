@@ -92,8 +92,8 @@ class KeyPair:
 
     def verifies(self, payload: bytes, signature: str) -> bool:
         """Return True if `signature` is the payload's HMAC-SHA256 in hex, in any case."""
-        expected = self._keyed.hexdigest(payload)
-        return hmac.compare_digest(expected, unquote(signature).lower())
+        expected = self._keyed.hexdigest(payload).encode()
+        return hmac.compare_digest(expected, unquote(signature).lower().encode())
 
 
 class KeyRing:
