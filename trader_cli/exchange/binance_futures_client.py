@@ -5,8 +5,8 @@
 `UsageError` for a request that contradicts itself, before anything is sent). Knows nothing of
 risk, journals or configuration files.
 
-The methods live in four groups: `market_endpoints`, `account_endpoints`, `settings_endpoints`,
-`order_endpoints`.
+The methods live in groups: `market_endpoints`, `account_endpoints`, `settings_endpoints`,
+`order_lookup_endpoints`, `order_endpoints`, `amend_endpoints`.
 """
 
 from __future__ import annotations
