@@ -1,4 +1,4 @@
-"""An exit whose answer is lost, or a close that is refused, does not leave a position naked."""
+"""An answer that is lost, or a close that is refused, does not leave a position naked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulations.world import JumpingClock, LateSession
 from tests.support.engine_rig import rig
 from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
+from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import Direction
 from trader_cli.errors import NotSent, RateLimited
@@ -116,3 +118,31 @@ async def test_the_engine_proves_an_exit_that_was_left_in_doubt(tmp_path: Path) 
 
         assert world.quantity() > 0
         assert len(world.stops()) == 1
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROPPED_EXECUTED, FaultKind.UNKNOWN_EXECUTED])
+async def test_an_entry_that_the_stream_told_of_before_its_answer_was_lost_is_protected(
+    tmp_path: Path, kind: FaultKind
+) -> None:
+    clock = JumpingClock()
+    async with rig(tmp_path, clock=clock) as world:
+        session = LateSession(world.network, clock, lambda: None)
+        await world.start(session=session)
+        session.latency_ms = 120
+        world.paper.exchange.faults.arm(kind, method="POST", path="/fapi/v1/order")
+        world.decide("LONG")
+        await world.pass_time(1.5)
+        await world.fill_resting()
+
+        await world.until(world.stops, within_s=5)
+
+        assert world.refusals() == []
+        assert world.quantity() > 0
+
+
+@pytest.mark.parametrize(
+    "status",
+    [IntentStatus.OPEN, IntentStatus.PARTLY_FILLED, IntentStatus.FILLED, IntentStatus.CANCELED],
+)
+def test_an_order_that_was_seen_is_not_doubted_any_more(status: IntentStatus) -> None:
+    assert next_status(status, IntentEvent.DOUBT) is status

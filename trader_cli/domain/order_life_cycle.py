@@ -70,15 +70,18 @@ _NEXT: Final[dict[IntentStatus, dict[IntentEvent, IntentStatus]]] = {
         _E.PROVE_ABSENT: _S.NOT_EXECUTED,
         _E.DOUBT: _S.UNKNOWN,
     },
-    _S.OPEN: {**_AT_VENUE},
+    # The stream may tell of an order before the answer to its send is lost: that is no doubt.
+    _S.OPEN: {**_AT_VENUE, _E.DOUBT: _S.OPEN},
     _S.PARTLY_FILLED: {
+        _E.DOUBT: _S.PARTLY_FILLED,
         _E.ACCEPT: _S.PARTLY_FILLED,  # the answer to the send may come after the first fill
         _E.PARTIAL_FILL: _S.PARTLY_FILLED,
         _E.FILL: _S.FILLED,
         _E.CANCEL: _S.CANCELED,
     },
-    _S.FILLED: dict.fromkeys(_AT_VENUE, _S.FILLED),
+    _S.FILLED: dict.fromkeys((*_AT_VENUE, _E.DOUBT), _S.FILLED),
     _S.CANCELED: {
+        _E.DOUBT: _S.CANCELED,
         _E.ACCEPT: _S.CANCELED,
         _E.PARTIAL_FILL: _S.CANCELED,
         _E.CANCEL: _S.CANCELED,

@@ -21,9 +21,12 @@ from trader_cli.domain.order import MarketRequest, Order
 from trader_cli.domain.protection import check_stop, isolated_margin, liquidation_price
 from trader_cli.domain.terms import Direction, MarginType, PositionSide
 from trader_cli.errors import (
-    OutcomeUnknown,
+    Halted,
+    NotSent,
+    PermissionDenied,
     RateLimited,
     RefusedByRisk,
+    Rejected,
     TraderError,
     UsageError,
     VenueError,
@@ -36,6 +39,11 @@ from trader_cli.trading.ports import Wanted
 from trader_cli.trading.position_terms import Closed, EntryStyle, Opened
 from trader_cli.trading.position_view import remember_position, remember_protected
 from trader_cli.trading.protection_spec import ProtectionSpec
+
+_PROVEN_UNSENT: Final = (
+    *(UsageError, Halted, RefusedByRisk, Rejected, PermissionDenied, NotSent, RateLimited),
+)
+"""Errors of an entry after which nothing of it can have been executed."""
 
 _CLOSE_TRIES: Final = 10
 _CLOSE_PAUSE_S: Final = 0.2
@@ -128,7 +136,7 @@ class Opening:
                 entry = await self._work(size, stop, guard)
             except TraderError as error:
                 failure = error
-                if isinstance(error, OutcomeUnknown):
+                if not isinstance(error, _PROVEN_UNSENT):
                     guard.first_fill.set()  # perhaps something filled: look, and protect it
             finally:
                 guard.entry_over.set()

@@ -557,7 +557,16 @@ class OrderDesk(OrderTracker):
         self, sending: Prepared, error: OutcomeUnknown, within_s: float
     ) -> Order | AlgoOrder:
         request = sending.request
-        found = await self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
+        # What the stream has told of it is proof enough, before the asking and after it.
+        found = self.latest(request.client_order_id)
+        if found is None:
+            try:
+                found = await self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
+            except OutcomeUnknown:
+                found = self.latest(request.client_order_id)
+                if found is None:
+                    raise
+        found = found or self.latest(request.client_order_id)
         if found is None:
             self._note(sending, IntentEvent.PROVE_ABSENT, {})
             raise NotSent(
