@@ -131,7 +131,7 @@ async def test_an_entry_that_the_stream_told_of_before_its_answer_was_lost_is_pr
         session.latency_ms = 120
         world.paper.exchange.faults.arm(kind, method="POST", path="/fapi/v1/order")
         world.decide("LONG")
-        await world.pass_time(1.5)
+        await world.pass_time(3)
         await world.fill_resting()
 
         await world.until(world.stops, within_s=5)
