@@ -358,7 +358,7 @@ def test_all_problems_are_told_at_once_with_file_key_and_what_is_allowed(
             "BINANCE_API_SECRET: is not set, but BINANCE_API_KEY is: allowed is both or neither",
             f'{file}: env: \'prod\': allowed is "paper", "testnet" or "live"',
             f"{file}: leverage: unknown key; allowed is env, risk, entry, orders, foreign,"
-            " bridge, paper, network, kill",
+            " bridge, paper, network, kill, journal",
             f"{file}: risk.max_leverage: 126: allowed is a whole number from 1 to 125",
             f"{file}: risk.max_position_usd: '1000': allowed is a number of USD above 0, at most"
             " 1000000000",
@@ -369,7 +369,7 @@ def test_all_problems_are_told_at_once_with_file_key_and_what_is_allowed(
             f"{file}: bridge.time_zone: 'Mars/Olympus': allowed is an IANA name such as"
             ' "Europe/Berlin", or "" for the machine\'s own',
             f"{file}: nonsense: unknown key; allowed is env, risk, entry, orders, foreign,"
-            " bridge, paper, network, kill",
+            " bridge, paper, network, kill, journal",
         ]
     )
 

@@ -24,7 +24,12 @@ from trader_cli.config_environ import (
     read_key_pair,
     read_urls,
 )
-from trader_cli.config_sections import KillSettings, NetworkSettings, Sections
+from trader_cli.config_sections import (
+    JournalSettings,
+    KillSettings,
+    NetworkSettings,
+    Sections,
+)
 from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules, OrderDefaults
 from trader_cli.errors import ConfigError, PermissionDenied
 from trader_cli.paper.process import PaperOptions
@@ -114,6 +119,10 @@ class Settings:
     @property
     def kill(self) -> KillSettings:
         return self.sections.kill
+
+    @property
+    def journal(self) -> JournalSettings:
+        return self.sections.journal
 
     def required_keys(self) -> KeyPair:
         """Return the key pair.

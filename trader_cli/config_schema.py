@@ -24,7 +24,12 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from trader_cli.config_environ import Environment, Problem
-from trader_cli.config_sections import KillSettings, NetworkSettings, Sections
+from trader_cli.config_sections import (
+    JournalSettings,
+    KillSettings,
+    NetworkSettings,
+    Sections,
+)
 from trader_cli.domain.rules import (
     BridgeRules,
     EntryPolicy,
@@ -248,6 +253,12 @@ class KillSection(_Section):
     deadline_s: Deadline = _UNSET
 
 
+class JournalSection(_Section):
+    keep_days: Annotated[
+        int, Field(ge=0, le=36_500, description="whole days from 0 (keep all) to 36500")
+    ] = _UNSET
+
+
 class ConfigFile(_Section):
     env: Annotated[Environment, Field(strict=False, description='"paper", "testnet" or "live"')] = (
         _UNSET
@@ -260,6 +271,7 @@ class ConfigFile(_Section):
     paper: PaperSection = Field(default_factory=PaperSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
     kill: KillSection = Field(default_factory=KillSection)
+    journal: JournalSection = Field(default_factory=JournalSection)
 
 
 SECTIONS: Final[Mapping[str, type[_Section]]] = {
@@ -271,6 +283,7 @@ SECTIONS: Final[Mapping[str, type[_Section]]] = {
     "paper": PaperSection,
     "network": NetworkSection,
     "kill": KillSection,
+    "journal": JournalSection,
 }
 
 
@@ -302,6 +315,7 @@ def parse_sections(raw: Mapping[str, Any], *, path: Path, problems: list[Problem
         paper=_paper_options(file.paper),
         network=NetworkSettings(**_set_keys(file.network)),
         kill=KillSettings(**_set_keys(file.kill)),
+        journal=JournalSettings(**_set_keys(file.journal)),
     )
 
 

@@ -33,6 +33,17 @@ class KillSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """How long what happened stays in the journal before it moves into files beside it.
+
+    Attributes:
+        keep_days: days; 0 keeps everything in the journal. What is still needed always stays.
+    """
+
+    keep_days: int = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
     """What `config.toml` says; every default is the dataclass's own.
 
@@ -49,3 +60,4 @@ class Sections:
     paper: PaperOptions = field(default_factory=PaperOptions)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     kill: KillSettings = field(default_factory=KillSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trader_cli.domain.rules import BridgeRules
     from trader_cli.engine.advisors import AdvisorProgram
     from trader_cli.engine.options import EngineOptions
+    from trader_cli.journal.journal import Journal
     from trader_cli.journal.lease import LeaseHolder
 
 _GUARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -96,11 +97,31 @@ async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) 
             options=replace(options, advisor_environment=_advisor_environment(desk, rest_url)),
             report=outlet.report,
         )
-        await engine.run(stop, for_s=wish.for_s, once=wish.once)
+        async with _kept_small(desk, journal):
+            await engine.run(stop, for_s=wish.for_s, once=wish.once)
     if outlet.is_stuck:
         desk.invocation.say("the reader of the output stands still: its rest is not printed")
         journal.close()
         os._exit(0)  # an interpreter that ends would wait for the blocked writer
+
+
+@asynccontextmanager
+async def _kept_small(desk: Desk, journal: Journal) -> AsyncIterator[None]:
+    """Move old rows out of the journal while the engine runs."""
+    from trader_cli.engine.upkeep import keep_small
+
+    keep_days = desk.settings.journal.keep_days
+    if keep_days == 0:
+        yield
+        return
+    upkeep = asyncio.create_task(
+        keep_small(journal, desk.clock, keep_days=keep_days, say=desk.invocation.say)
+    )
+    try:
+        yield
+    finally:
+        upkeep.cancel()
+        await asyncio.gather(upkeep, return_exceptions=True)
 
 
 def _end_unread(

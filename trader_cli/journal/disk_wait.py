@@ -1,7 +1,8 @@
-"""Wait for a disk no longer than can be afforded: kill must act whatever the disk does."""
+"""Work on a disk in threads that hold nobody up: whoever waits may go on, or end, without them."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +19,15 @@ def within(work: Callable[[], _T], seconds: float) -> _T:
     Raises:
         TimeoutError: it is late. TraderError: what `work` raises.
     """
+    return _begun(work).result(timeout=seconds)
+
+
+async def aside(work: Callable[[], _T]) -> _T:
+    """Return what `work` returns; other tasks go on meanwhile, and the process ends without it."""
+    return await asyncio.wrap_future(_begun(work))
+
+
+def _begun(work: Callable[[], _T]) -> Future[_T]:
     done: Future[_T] = Future()
 
     def run() -> None:
@@ -30,4 +40,4 @@ def within(work: Callable[[], _T], seconds: float) -> _T:
             raise
 
     threading.Thread(target=run, name="disk", daemon=True).start()
-    return done.result(timeout=seconds)
+    return done

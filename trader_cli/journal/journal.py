@@ -25,6 +25,14 @@ from trader_cli.domain.order import OrderRequest
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
 from trader_cli.errors import BrokenInvariant
 from trader_cli.journal import index
+from trader_cli.journal.archive import (
+    ARCHIVED,
+    Sweep,
+    attested_gaps,
+    next_leaving,
+    remove,
+    write_aside,
+)
 from trader_cli.journal.database import Opener, connect, corrupt, is_damage, translated, unavailable
 from trader_cli.journal.encoding import (
     CHAIN_START,
@@ -51,7 +59,7 @@ Admit = Callable[[Sequence[IntentRecord]], None]
 
 _T = TypeVar("_T")
 
-_OWN_KINDS: Final = frozenset({INTENT, INTENT_EVENT})
+_OWN_KINDS: Final = frozenset({INTENT, INTENT_EVENT, ARCHIVED})
 _PAGE_ROWS: Final = 500
 _ROW: Final = "SELECT seq, local_ms, kind, data, hash FROM rows"
 _CONTENT: Final = "SELECT seq, local_ms, kind, data FROM rows ORDER BY seq"
@@ -62,7 +70,7 @@ class JournalRow:
     """One line of the journal.
 
     Attributes:
-        seq: 1 for the first row, without gaps.
+        seq: 1 for the first row; gaps are rows that left for the archive.
         local_ms: when it was written by this machine's clock, UTC epoch milliseconds.
         data: as recorded, with Decimals as text.
         hash: over the row and the hash before it.
@@ -304,6 +312,7 @@ class Journal:
     def verify(self) -> int | None:
         """Return None if the whole chain and the index hold, else the first broken row's number.
 
+        Where rows left for the archive the chain goes on from the hash that their leaving attests.
         Rows cut off at the very end leave a whole, shorter chain and are not noticed.
 
         Raises:
@@ -326,6 +335,30 @@ class Journal:
                 index.store(connection, record)
 
         self._writer.write(derive_anew, durable=True, lock_ms=WAIT_MS, patience_ms=None, keep=False)
+
+    def archive(self, sweep: Sweep, *, rows_max: int) -> int | None:
+        """Look at up to `rows_max` more old rows and move those that may go into a file beside.
+
+        Returns how many left, None at the end of the sweep. See `archive`.
+
+        Raises:
+            JournalUnavailable: the file or the disk refused; what was to leave is still here.
+        """
+        with self._reading():
+            leaving = next_leaving(self._connection, sweep, rows_max=rows_max)
+        if not leaving:
+            return None if leaving is None else 0
+        try:
+            attest = write_aside(self._path.parent, leaving)
+        except OSError as error:
+            raise unavailable(self._path, f"no archive: {error}") from error
+
+        def take_out(connection: sqlite3.Connection) -> None:
+            remove(connection, leaving)
+            self._append(connection, ARCHIVED, attest)
+
+        self._write(take_out, durable=True, deadline_ms=None, keep=False)
+        return len(leaving)
 
     def flush(self) -> None:
         """Carry everything recorded so far past a power cut.
@@ -413,8 +446,12 @@ class Journal:
     def _first_broken_row(self) -> int | None:
         previous, expected = CHAIN_START, 1
         try:
+            gaps = attested_gaps(self._connection)
             for line in self._connection.execute(f"{_ROW} ORDER BY seq"):
                 seq, local_ms, kind, data, digest = line
+                while seq != expected and expected in gaps:
+                    last, previous = gaps[expected]
+                    expected = last + 1
                 content = chain_hash(previous, seq=seq, local_ms=local_ms, kind=kind, data=data)
                 if seq != expected or digest != content:
                     return expected

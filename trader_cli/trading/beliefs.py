@@ -147,6 +147,16 @@ def read_beliefs(journal: IntentJournal) -> dict[Key, Belief]:
     return _folded(beliefs, rows)
 
 
+def summed_up_to(journal: IntentJournal) -> int:
+    """Return the number of the last row that the newest sum contains, 0 if there is none.
+
+    Raises:
+        JournalUnavailable: it could not be read.
+    """
+    summed = journal.last(SUM_ROW)
+    return 0 if summed is None else int(summed.data["upto"])
+
+
 def held(beliefs: dict[Key, Belief]) -> dict[Key, Belief]:
     """Return those that are not flat."""
     return {key: row for key, row in beliefs.items() if row.quantity != 0}
