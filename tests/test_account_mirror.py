@@ -280,6 +280,59 @@ def test_leverage_comes_from_readings_events_and_answers() -> None:
     assert mirror.leverages == {S: 5}
 
 
+def changed(quantity: str, at: int) -> Position:
+    return replace(position(quantity), updated_ms=at)
+
+
+def watching() -> AccountMirror:
+    """A mirror that an event has told of a position, and no reading of anything else."""
+    mirror = AccountMirror()
+    mirror.apply(account_event("0.01", NOW_MS))
+    return mirror
+
+
+def test_change_that_no_event_tells_for_seconds_shows_a_silent_stream() -> None:
+    mirror = watching()
+    read(mirror, changed("0.02", NOW_MS + 5_000), asked=NOW_MS + 6_000)
+
+    assert not mirror.lacks_event(now_ms=NOW_MS + 8_000), "it may be on its way"
+    assert mirror.lacks_event(now_ms=NOW_MS + 8_001)
+    assert not mirror.lacks_event(now_ms=NOW_MS + 9_000), "told once"
+
+
+def test_event_behind_a_reading_shows_a_stream_that_tells() -> None:
+    mirror = watching()
+    read(mirror, changed("0.02", NOW_MS + 5_000), asked=NOW_MS + 6_000)
+    mirror.apply(account_event("0.02", NOW_MS + 5_000))
+
+    assert not mirror.lacks_event(now_ms=NOW_MS + 60_000)
+
+
+def test_change_of_settings_or_margin_owes_no_event() -> None:
+    mirror = watching()
+    read(mirror, changed("0.01", NOW_MS + 5_000), asked=NOW_MS + 6_000)
+
+    assert not mirror.lacks_event(now_ms=NOW_MS + 60_000)
+
+
+def test_position_that_readings_miss_without_an_event_shows_a_silent_stream() -> None:
+    mirror = watching()
+    for asked in (5_000, 9_999):
+        read(mirror, asked=NOW_MS + asked)
+        assert not mirror.lacks_event(now_ms=NOW_MS + asked)
+    read(mirror, asked=NOW_MS + 10_000)
+
+    assert mirror.lacks_event(now_ms=NOW_MS + 10_000)
+
+
+def test_stream_that_began_anew_owes_nothing_of_before() -> None:
+    mirror = watching()
+    read(mirror, changed("0.02", NOW_MS + 5_000), asked=NOW_MS + 6_000)
+    mirror.forgive_events()
+
+    assert not mirror.lacks_event(now_ms=NOW_MS + 60_000)
+
+
 # --- money -----------------------------------------------------------------------------------
 
 

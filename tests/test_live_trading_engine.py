@@ -580,6 +580,40 @@ async def test_nothing_opens_between_a_gap_and_the_reconcile(world: Rig) -> None
     assert world.quantity() > 0
 
 
+async def test_silent_user_stream_is_opened_anew_once_a_reading_shows_it(world: Rig) -> None:
+    await world.start()
+    await world.pass_time(2)
+    world.paper.exchange.faults.arm(FaultKind.STREAMS_SILENT)
+    world.by_hand("BUY", "0.002")
+    await world.pass_time(2.5)
+    world.paper.exchange.faults.clear()
+    assert user_gaps(world) == []
+
+    await world.until(lambda: user_gaps(world), within_s=4)
+    await world.pass_time(2)
+
+    assert user_gaps(world) == ["silent: a position changed and no event told"]
+    assert len(world.reports("reconciled")) == 2
+    world.by_hand("SELL", "0.002")
+    await world.until(lambda: len(world.reports("fill")) == 1, within_s=2)
+
+
+async def test_silence_of_the_mark_prices_has_the_account_reconciled_once(world: Rig) -> None:
+    await world.start()
+    await world.pass_time(3)
+    world.paper.exchange.faults.arm(FaultKind.STREAMS_SILENT)
+    before = len(world.reports("reconciled"))
+
+    await world.pass_time(45)
+
+    assert user_gaps(world) == ["the market stream fell silent"]
+    assert len(world.reports("reconciled")) == before + 1
+
+
+def user_gaps(world: Rig) -> list[str]:
+    return [str(row["reason"]) for row in world.reports("gap") if row["stream"] == "user"]
+
+
 async def test_position_that_opened_during_a_gap_is_protected_all_the_same(world: Rig) -> None:
     await world.start()
     world.decide("LONG")
@@ -895,7 +929,7 @@ async def test_reconcile_that_keeps_failing_is_tried_less_and_less(world: Rig) -
     await world.until(lambda: world.reports("reconciled"), within_s=40)
 
 
-ODD_WORDS = {"orderType": "TWAP", "side": "BUY", "positionSide": "BOTH"}
+ODD_WORDS = {"orderType": "TWAP", "side": "BUY", "positionSide": "BOTH", "updateTime": 0}
 
 
 class OddSession(MemorySession):

@@ -35,6 +35,9 @@ _OVERLAP_MS: Final = 2_000
 _MISSING_MS: Final = 5_000
 """How long readings must miss a position that no event ended: one empty answer has been wrong."""
 
+_EVENT_LATE_MS: Final = 3_000
+"""How long after a change its event may come before the stream is taken for silent."""
+
 _TRANSFERS: Final = frozenset(
     {
         "DEPOSIT",
@@ -60,6 +63,7 @@ class AccountMirror:
         self._algos: dict[int, AlgoOrder] = {}
         self._positions: dict[PositionKey, Position] = {}
         self._missing_since: dict[PositionKey, int] = {}
+        self._owed: dict[PositionKey, int] = {}
         self._leverages: dict[str, int] = {}
         self._ended: OrderedDict[object, None] = OrderedDict()
         self._told: dict[str, None] = {}
@@ -119,6 +123,8 @@ class AccountMirror:
                 merged[key] = known
             elif read is not None and not read.is_flat:
                 merged[key] = read
+                if known is None or known.quantity != read.quantity:
+                    self._owed[key] = read.updated_ms
             elif known is not None and not known.is_flat and not self._is_gone(key, asked_ms):
                 merged[key] = known
             elif read is not None:
@@ -129,6 +135,17 @@ class AccountMirror:
         self._positions = merged
         for config in configs:
             self._leverages[config.symbol] = config.leverage
+
+    def lacks_event(self, *, now_ms: int) -> bool:
+        """Return True once if readings showed a change that an event should have told long ago."""
+        late = [key for key, at_ms in self._owed.items() if now_ms - at_ms > _EVENT_LATE_MS]
+        for key in late:
+            del self._owed[key]
+        return bool(late)
+
+    def forgive_events(self) -> None:
+        """Expect no events about what readings have shown so far: the stream began anew."""
+        self._owed.clear()
 
     def load_wallet(self, wallet: Decimal, *, asked_ms: int, answered_ms: int) -> None:
         """Begin the derived equity anew from a reading made between two exchange times."""
@@ -247,11 +264,14 @@ class AccountMirror:
         if asked_ms - since < _MISSING_MS:
             return False
         del self._missing_since[key]
+        self._owed[key] = since
         return True
 
     def _take_position(self, row: PositionChanged, venue_ms: int) -> None:
         key = (row.symbol, row.position_side)
         known = self._positions.get(key)
+        if venue_ms >= self._owed.get(key, venue_ms + 1):
+            del self._owed[key]
         if known is not None and known.updated_ms > venue_ms:
             return
         if known is None:

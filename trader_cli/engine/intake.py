@@ -182,6 +182,7 @@ class Intake:
     def _take_recovered(self, recovered: Recovered) -> Sequence[Fact]:
         """Take in a reconcile: the picture, whose the positions are, and that it may go on."""
         self._load(recovered.reading)
+        self._hands.mirror.forgive_events()
         self._hands.mirror.load_wallet(
             recovered.wallet,
             asked_ms=recovered.reading.asked_ms,

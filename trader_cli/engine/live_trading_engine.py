@@ -18,7 +18,7 @@ from trader_cli.bridge.confirm import BridgeEvent, BridgeMemory, SignalSeen
 from trader_cli.bridge.feedback import TradeResult
 from trader_cli.bridge.watcher import BridgeWatcher
 from trader_cli.clock import Clock
-from trader_cli.domain.account_events import StreamGap, UserEvent
+from trader_cli.domain.account_events import MarkPriceChanged, StreamGap, UserEvent
 from trader_cli.domain.signal import Signal
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.advisor_logs import keep_small, log_file_of
@@ -48,7 +48,7 @@ from trader_cli.engine.remembered import remember
 from trader_cli.errors import VenueError
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.gateway import insisting
-from trader_cli.exchange.streams import MarketStream, UserStream
+from trader_cli.exchange.streams import SILENT, MarketStream, UserStream
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy, HaltLatch
@@ -177,6 +177,7 @@ class LiveTradingEngine:
         self._journal_failed = False
         self._ready_since: float | None = None
         self._ticks_waiting = 0
+        self._had_marks = False
 
     # --- what others may ask of it -------------------------------------------------------------
 
@@ -349,6 +350,12 @@ class LiveTradingEngine:
             # A price that stops is refused as stale by risk; no account event was missed.
             if isinstance(event, StreamGap):
                 self._report("gap", {"stream": event.stream, "reason": event.reason})
+                if self._had_marks and (event.stream, event.reason) == ("market", SILENT):
+                    # Mark prices come every second: where they stop, account events may have too.
+                    self._had_marks = False
+                    self._user_stream.renew("the market stream fell silent")
+            elif isinstance(event, MarkPriceChanged):
+                self._had_marks = True
             self._board.take(event)
 
     async def _take_bridge(self, event: BridgeEvent) -> None:
@@ -367,6 +374,8 @@ class LiveTradingEngine:
         for number in itertools.count():
             await self._clock.sleep(_READ_EVERY_S)
             with_settings = number % _SETTINGS_EVERY == 0
+            if self._hands.mirror.lacks_event(now_ms=self._client.venue_now_ms()):
+                self._user_stream.renew("silent: a position changed and no event told")
             try:
                 reading = await read(self._own_client, self._symbols, with_settings=with_settings)
             except VenueError as error:

@@ -47,6 +47,9 @@ LISTEN_KEY_AGE_S_MAX: Final = 55 * 60.0
 ROTATION_S: Final = 23 * 3600.0
 """The venue ends connections after 24 hours; ending them ourselves makes the gap expected."""
 
+SILENT: Final = "silent"
+"""Why a market stream was given up that said nothing for too long."""
+
 SILENCE_S: Final = 10.0
 """Mark prices are told every second, whether they change or not."""
 
@@ -125,6 +128,7 @@ class UserStream(_Stream):
         self._client = client
         self._stream_url = stream_url.rstrip("/")
         self._events: deque[UserEvent] = deque()
+        self._renewal: asyncio.Future[str] | None = None
         self._line = Line(
             "user",
             clock=clock,
@@ -145,12 +149,24 @@ class UserStream(_Stream):
         finally:
             await self._stop()
 
+    def renew(self, reason: str) -> None:
+        """Give the connection up and open another: somebody knows that it has stopped telling.
+
+        A quiet account's stream says nothing for hours, so it cannot tell by itself.
+        """
+        if self._renewal is not None and not self._renewal.done():
+            self._renewal.set_result(reason)
+
     async def _plan(self) -> Plan:
         key = await self._client.create_listen_key()
         return Plan(
             url=f"{self._stream_url}/private/ws?listenKey={key}",
-            watches=(self._keep_key, self._rotation),
+            watches=(self._keep_key, self._rotation, self._renewed),
         )
+
+    async def _renewed(self) -> str:
+        self._renewal = asyncio.get_running_loop().create_future()
+        return await self._renewal
 
     async def _keep_key(self) -> str:
         """Extend the key every half hour; a key that may have lapsed delivers nothing, silently."""
@@ -262,7 +278,7 @@ class MarketStream(_Stream):
                 if left_s <= 0:
                     if waited_for_s > SILENCE_S:
                         self._quiet_s = min(QUIET_S_MAX, self._quiet_s * 2)
-                    return "silent"
+                    return SILENT
                 await self._clock.sleep(min(left_s, SILENCE_S))
 
         line = Line(
