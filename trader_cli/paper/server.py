@@ -13,7 +13,6 @@ import contextlib
 import gc
 import signal
 import socket
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +25,7 @@ from trader_cli.paper.faults import DROPPED
 from trader_cli.paper.http_front import Answers, FrontDoor
 from trader_cli.paper.limits import RateRefusal
 from trader_cli.paper.protocol import HttpRequest, error_body
+from trader_cli.paper.socket_sink import SocketSink
 from trader_cli.paper.stream_names import parse_address
 from trader_cli.paper.ws_api import WS_API_PATH
 
@@ -33,8 +33,6 @@ TICK_S: Final = 0.1
 PING_EVERY_S: Final = 180.0
 PONG_WITHIN_S: Final = 600.0
 _SHUTDOWN_S: Final = 1.0
-_MARKET_QUEUE_MAX: Final = 2_000
-_QUEUE_MAX: Final = 200_000
 _BODY_MAX_BYTES: Final = 1 << 20
 _BACKLOG: Final = 1_024
 _GC_THRESHOLDS: Final = (20_000, 50, 50)
@@ -132,8 +130,8 @@ class PaperServer:
         return socket_
 
     async def _serve_ws_api(self, request: web.BaseRequest, query: str) -> web.StreamResponse:
-        socket_ = web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES)
-        sink = _SocketSink(socket_)
+        socket_ = _socket()
+        sink = SocketSink(socket_, request)
         api, peer = self._exchange.ws_api, request.remote or ""
         try:
             session = api.open(query, sink, peer, self._clock.now_ms())
@@ -161,15 +159,15 @@ class PaperServer:
             api.close(session)
         return socket_
 
-    async def _accept(self, request: web.BaseRequest) -> tuple[web.WebSocketResponse, _SocketSink]:
-        socket_ = web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES)
+    async def _accept(self, request: web.BaseRequest) -> tuple[web.WebSocketResponse, SocketSink]:
+        socket_ = _socket()
         await socket_.prepare(request)
-        return socket_, _SocketSink(socket_)
+        return socket_, SocketSink(socket_, request)
 
     async def _converse(
         self,
         socket_: web.WebSocketResponse,
-        sink: _SocketSink,
+        sink: SocketSink,
         receive: Callable[[str], None],
         pinged: Callable[[], None],
     ) -> None:
@@ -196,7 +194,7 @@ class PaperServer:
             for task in others:
                 task.cancel()
 
-    async def _ping(self, socket_: web.WebSocketResponse, sink: _SocketSink, heard: _Heard) -> None:
+    async def _ping(self, socket_: web.WebSocketResponse, sink: SocketSink, heard: _Heard) -> None:
         """Ask every three minutes whether the client lives; ten without an answer end it.
 
         Source: binance-usdm reference §10.1.
@@ -217,44 +215,9 @@ class _Heard:
     at_s: float
 
 
-class _SocketSink:
-    """A bounded way to one client.
-
-    A slow client loses market data first; it never loses a user event in silence: where even
-    those pile up it is disconnected, and has to ask what it missed.
-    """
-
-    def __init__(self, socket_: web.WebSocketResponse) -> None:
-        self._socket = socket_
-        self._waiting: deque[str] = deque()
-        self._wake = asyncio.Event()
-        self._closing: tuple[int, str] | None = None
-
-    def send(self, text: str, *, droppable: bool) -> None:
-        if droppable and len(self._waiting) >= _MARKET_QUEUE_MAX:
-            return
-        if len(self._waiting) >= _QUEUE_MAX:
-            self.close(WSCloseCode.POLICY_VIOLATION, "too slow")
-            return
-        self._waiting.append(text)
-        self._wake.set()
-
-    def close(self, code: int, reason: str) -> None:
-        self._closing = self._closing or (code, reason)
-        self._wake.set()
-
-    async def write(self) -> None:
-        """Pass messages on until the connection ends."""
-        while not self._socket.closed:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting and not self._socket.closed:
-                with contextlib.suppress(ConnectionError):
-                    await self._socket.send_str(self._waiting.popleft())
-            if self._closing is not None:
-                code, reason = self._closing
-                await self._socket.close(code=code, message=reason.encode())
-                return
+def _socket() -> web.WebSocketResponse:
+    # Compression would cost both ends more than a loopback can save.
+    return web.WebSocketResponse(autoping=False, max_msg_size=_BODY_MAX_BYTES, compress=False)
 
 
 async def serve_until_stopped(
