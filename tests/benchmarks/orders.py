@@ -47,13 +47,32 @@ LISTINGS: Final = 15
 PARTS: Final = ("warm", "listing", "burst", "entries")
 
 
+class SparseClock(SystemClock):
+    """A clock on which orders are a minute apart, as an engine's are at most."""
+
+    def __init__(self) -> None:
+        self._ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._ahead_ms
+
+    def go_on(self) -> None:
+        """Let a minute have passed."""
+        self._ahead_ms += 60_000
+
+
 async def warm_order(
-    orders: OrderManager, views: RiskViewReader, bare: BareSocket, folder: Path
+    orders: OrderManager,
+    views: RiskViewReader,
+    clock: SparseClock,
+    bare: BareSocket,
+    folder: Path,
 ) -> None:
-    view = await views.read(SYMBOL)  # an engine keeps its own; reading it is not the order path
     journal = os.open(folder / "bare.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     ours, theirs = [], []
     for number in range(ROUNDS):
+        clock.go_on()
+        view = await views.read(SYMBOL)  # an engine has its own at hand
         request = LimitRequest(
             symbol=SYMBOL,
             side=Side.BUY,
@@ -125,7 +144,7 @@ def show(name: str, ours_s: float, other: str, other_s: float) -> None:
 
 
 async def measure(folder: Path, endpoint: PaperEndpoint, parts: Sequence[str]) -> None:
-    clock = SystemClock()
+    clock = SparseClock()
     journal = Journal.open(folder / "journal.db", clock)
     async with BinanceFuturesClient(
         api_key=endpoint.api_key,
@@ -144,7 +163,7 @@ async def measure(folder: Path, endpoint: PaperEndpoint, parts: Sequence[str]) -
         )
         bare = BareSocket(endpoint)
         if "warm" in parts:
-            await warm_order(orders, views, bare, folder)
+            await warm_order(orders, views, clock, bare, folder)
         if "listing" in parts:
             await listing(client, bare)
     journal.close()
