@@ -31,7 +31,7 @@ from trader_cli.trading.risk_view import EQUITY_ROW
 _DAY_MS: Final = 86_400_000
 _EVERY_S: Final = 6 * 3_600.0
 _FIRST_S: Final = 60.0
-_STEP_ROWS: Final = 1_000
+_STEP_ROWS: Final = 250
 _PAUSE_S: Final = 0.5
 
 
