@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader_cli.domain.terms import Side, TimeInForce
+from trader_cli.domain.terms import (
+    OrderType,
+    PositionSide,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
 from trader_cli.paper.auth import KeyPair
+from trader_cli.paper.order_desk import record_of
 from trader_cli.paper.params import Params
+from trader_cli.paper.records import OrderRecord, to_json
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.render import pad
 from trader_cli.paper.rules import OrderWish, read_order
@@ -53,6 +61,32 @@ def test_words_read_before_are_read_with_the_numbers_of_now() -> None:
     assert (first.price, first.quantity) == (Decimal("90000.0"), Decimal("0.002"))
     assert (second.price, second.quantity) == (Decimal("90000.1"), Decimal("0.003"))
     assert (first.client_id, second.client_id) == (None, "b")
+
+
+def test_an_accepted_wish_has_every_field_of_a_record() -> None:
+    wish = read(newClientOrderId="mine")
+
+    record = record_of(wish, 7, NOW_MS)
+
+    assert record == OrderRecord(
+        order_id=7,
+        symbol="BTCUSDT",
+        client_order_id="mine",
+        side=Side.BUY,
+        position_side=PositionSide.BOTH,
+        type=OrderType.LIMIT,
+        time_in_force=TimeInForce.GTC,
+        price=Decimal("90000.0"),
+        quantity=Decimal("0.002"),
+        reduce_only=False,
+        close_position=False,
+        self_trade_prevention=SelfTradePrevention.EXPIRE_MAKER,
+        price_match="NONE",
+        good_till_ms=0,
+        created_ms=NOW_MS,
+        updated_ms=NOW_MS,
+    )
+    assert to_json(record)["client_order_id"] == "mine"
 
 
 def test_words_in_another_case_mean_the_same() -> None:

@@ -125,3 +125,6 @@ def _check_sums(simulation: Simulation) -> None:
     afresh = [of.figure() for of in account.symbols.values()]
     for kept, figures in zip(account.sums(), zip(*afresh, strict=True), strict=True):
         assert kept == sum(figures), "sums kept by differences never drift"
+    orders, held, unrealized, _ = account.sums()
+    free = account.cross_wallet + unrealized - held - orders
+    assert not account.surely_has(free), "what is surely there is there"

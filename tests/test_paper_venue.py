@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.scripted_market import START_MS, ScriptedMarket, Trader, kinds, tick
 from trader_cli.domain.terms import Side
+from trader_cli.paper.account import Account
 from trader_cli.paper.clearing import next_funding
 from trader_cli.paper.core import VenueSettings
 from trader_cli.paper.params import Params
@@ -707,8 +708,15 @@ def act(trader: Trader, action: tuple[object, ...], price: Decimal, *, hedge: bo
     return price
 
 
+def check_bound(account: Account) -> None:
+    ordered, held, unrealized, _ = account.sums()
+    free = account.cross_wallet + unrealized - held - ordered
+    assert not account.surely_has(free), "what is surely available is"
+
+
 def check(trader: Trader, *, hedge: bool) -> None:
     """Assert what must hold after any action."""
+    check_bound(trader.venue._core.account)
     account = trader.venue.account_v2(Params({}), trader.now_ms)
     assert trader.balance() == sum(trader.income(), D(0)), "wallet is the sum of the ledger"
     assert D(account["availableBalance"]) >= 0

@@ -197,6 +197,7 @@ class Account:
         }
         self._sums = _NOTHING
         self._stirred: dict[SymbolAccount, None] = {}
+        self._floor: Decimal | None = None
 
     def set_hedge(self, *, hedge: bool) -> None:
         """Change the position mode; the caller has made sure that everything is flat."""
@@ -205,10 +206,30 @@ class Account:
             of.hedge = hedge
             of.positions.clear()
             of.resting.clear()
+            self.stir(of)
 
-    def stir(self, of: SymbolAccount) -> None:
-        """Note that a symbol's mark, positions or orders are others; nothing is computed yet."""
+    def stir(self, of: SymbolAccount, cost: Decimal | None = None) -> None:
+        """Note that a symbol's mark, positions or orders are others; nothing is computed yet.
+
+        Args:
+            cost: how much less is available by it, the wallet apart, at most; None: not known.
+        """
         self._stirred[of] = None
+        if cost is None or self._floor is None:
+            self._floor = None
+        else:
+            self._floor -= cost
+
+    def surely_has(self, amount: Decimal) -> bool:
+        """Return True if `amount`, USDT, is available; False says nothing.
+
+        What orders cost at most is taken off a bound, so that margin need not be computed anew
+        for each of them.
+        """
+        if self._floor is None:
+            orders, held, unrealized, _ = self.sums()
+            self._floor = unrealized - held - orders
+        return amount < self.cross_wallet + self._floor
 
     def sums(self) -> Figures:
         """Return the sums of all symbols' figures, each USDT.

@@ -19,7 +19,7 @@ from trader_cli.paper.events import UserEvent
 from trader_cli.paper.instruments import Contract
 from trader_cli.paper.ledger import PositionRecord
 from trader_cli.paper.market import Market
-from trader_cli.paper.records import AlgoRecord, IncomeRecord, OrderRecord
+from trader_cli.paper.records import AlgoRecord, IncomeRecord, OrderRecord, bare
 from trader_cli.paper.state import Changes, State
 
 _P = ParamSpec("_P")
@@ -164,21 +164,19 @@ class Core:
         Args:
             amount: USDT with at most eight places, negative = paid; 0 writes nothing.
         """
-        if amount == 0:
+        if not amount:
             return
         self.account.updated_ms = now_ms
         self._wallet_touched = True
-        self.changes.income.append(
-            IncomeRecord(
-                tran_id=self.next_id("income"),
-                type=kind,
-                symbol=symbol,
-                amount=amount,
-                info=kind if info is None else info,
-                time_ms=now_ms,
-                trade_id=trade_id,
-            )
-        )
+        row = bare(IncomeRecord)
+        row.tran_id = self.next_id("income")
+        row.type = kind
+        row.symbol = symbol
+        row.amount = amount
+        row.info = kind if info is None else info
+        row.time_ms = now_ms
+        row.trade_id = trade_id
+        self.changes.income.append(row)
 
     def emit_account(
         self,

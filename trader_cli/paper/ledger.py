@@ -21,7 +21,7 @@ _ENTRY_STEP: Final = Decimal("0.000000000001")
 
 def to_ledger(amount: Decimal) -> Decimal:
     """Round to the ledger's eight places, half to even."""
-    return amount.quantize(_CENT, rounding=ROUND_HALF_EVEN)
+    return amount.quantize(_CENT, ROUND_HALF_EVEN)
 
 
 def decimal_places(value: Decimal) -> int:
@@ -81,10 +81,11 @@ def apply_fill(
 ) -> FillEffect:
     """Change `position` by a fill; isolated margin of the opened part is the caller's to add."""
     amount = position.amount
-    signed = quantity if side is Side.BUY else -quantity
-    if amount == 0 or (amount > 0) is (signed > 0):
+    buys = side is Side.BUY
+    signed = quantity if buys else -quantity
+    if not amount or (amount > ZERO) is buys:
         _open(position, signed, price)
-        return FillEffect(realized=ZERO, closed=ZERO, opened=quantity, released=ZERO)
+        return FillEffect(ZERO, ZERO, quantity, ZERO)
     held = abs(amount)
     closed = min(held, quantity)
     profit = (price - position.entry_price) * (closed if amount > 0 else -closed)
@@ -92,26 +93,26 @@ def apply_fill(
     position.realized_total += realized
     if closed == held:
         released = position.isolated_wallet
-        position.amount = position.entry_price = position.fees = ZERO
-        position.isolated_wallet = ZERO
+        position.amount = position.entry_price = position.fees = position.isolated_wallet = ZERO
     else:
         released = to_ledger(position.isolated_wallet * closed / held)
         position.fees -= position.fees * closed / held
         position.amount = amount + signed
         position.isolated_wallet -= released
     opened = quantity - closed
-    if opened > 0:
-        _open(position, opened if signed > 0 else -opened, price)
-    return FillEffect(realized=realized, closed=closed, opened=opened, released=released)
+    if opened > ZERO:
+        _open(position, opened if buys else -opened, price)
+    return FillEffect(realized, closed, opened, released)
 
 
 def _open(position: PositionRecord, signed: Decimal, price: Decimal) -> None:
-    total = position.amount + signed
-    if position.amount == 0:
+    amount, entry = position.amount, position.entry_price
+    total = amount + signed
+    if not amount:
         position.entry_price = price
-    elif price != position.entry_price:
-        cost = position.amount * position.entry_price + signed * price
-        position.entry_price = (cost / total).quantize(_ENTRY_STEP, rounding=ROUND_HALF_EVEN)
+    elif price != entry:
+        cost = amount * entry + signed * price
+        position.entry_price = (cost / total).quantize(_ENTRY_STEP, ROUND_HALF_EVEN)
     position.amount = total
 
 

@@ -119,9 +119,10 @@ def adl_quantile(unrealized: Decimal, initial_margin: Decimal) -> int:
 
 def open_loss(amount: Decimal, order_price: Decimal, mark: Decimal) -> Decimal:
     """Return the loss an order would open with, positive; `amount` signed (buy positive)."""
-    return max(ZERO, amount * (order_price - mark))
+    loss = amount * (order_price - mark)
+    return loss if loss > ZERO else ZERO
 
 
 def short_cost_price(order_price: Decimal, mark: Decimal) -> Decimal:
     """Return the price a sell's margin is reckoned at: never under mark."""
-    return max(order_price, mark)
+    return order_price if order_price > mark else mark

@@ -22,19 +22,27 @@ from trader_cli.domain.terms import (
     SelfTradePrevention,
     Side,
     TimeInForce,
+    WorkingType,
 )
 from trader_cli.paper import events, margin, rules
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
 from trader_cli.paper.market import MarketTick
 from trader_cli.paper.matching import PriceLevel, walk
-from trader_cli.paper.records import AlgoRecord, AmendmentRecord, OrderRecord
+from trader_cli.paper.records import AlgoRecord, AmendmentRecord, OrderRecord, bare
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.rules import POST_ONLY, OrderWish
 from trader_cli.paper.settlement import Reason, Settlement
 
-_AMPLE: Final = 2
-"""No order adds more margin than its whole notional needs; who has twice that has enough."""
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_LIMIT: Final = OrderType.LIMIT
+_MARKET: Final = OrderType.MARKET
+_SELF_TRADE: Final = Reason.SELF_TRADE
+_NEW: Final = OrderStatus.NEW
+_OPEN: Final = (_NEW, OrderStatus.PARTIALLY_FILLED)
+_CONTRACT_PRICE: Final = WorkingType.CONTRACT_PRICE
+_AT_ONCE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class OrderDesk:
@@ -62,25 +70,33 @@ class OrderDesk:
         """
         of = self._core.account.symbols[wish.symbol]
         self.admit(of, wish)
-        parts = self._shared(of, self._parts(of, wish), now_ms)
+        parts = self._parts(of, wish)
+        if parts:
+            parts = self._shared(of, parts, now_ms)
         order = self._accept(of, wish, now_ms, algo)
         if algo is not None and on_accept is not None:
             on_accept(algo, order.order_id, now_ms)
         opening: events.UserEvent | None = None
-        meets_own = order.self_trade_prevention is SelfTradePrevention.NONE
-        if algo is not None or not parts or meets_own:
-            self._core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
-        elif self._core.heard:
+        if self._core.heard:
             opening = events.order_update(order, ExecutionType.NEW, now_ms)
-        taken = of.taken(order.side)
-        parts = self._prevent_self_trade(of, order, parts, now_ms)
-        for price, quantity in parts:
-            taken[price] = taken.get(price, ZERO) + quantity
-            self._settlement.fill(of, order, price, quantity, now_ms, maker=False, opening=opening)
-            opening = None
+            meets_own = order.self_trade_prevention is SelfTradePrevention.NONE
+            if algo is not None or not parts or meets_own:
+                self._core.outbox.append(opening)
+                opening = None
+        if of.book.best(_SELL if order.side is _BUY else _BUY) is not None:
+            parts = self._prevent_self_trade(of, order, parts, now_ms)
+        if parts:
+            taken = of.taken(order.side)
+            for price, quantity in parts:
+                taken[price] = taken.get(price, ZERO) + quantity
+                self._settlement.fill(
+                    of, order, price, quantity, now_ms, maker=False, opening=opening
+                )
+                opening = None
         if opening is not None:
             self._core.outbox.append(opening)
-        self._settle_rest(of, order, now_ms)
+        if order.status in _OPEN:
+            self._settle_rest(of, order, now_ms)
         return order
 
     def admit(self, of: SymbolAccount, wish: OrderWish) -> None:
@@ -90,29 +106,31 @@ class OrderDesk:
             raise VenueRefusal(-4141)
         if wish.price_match != rules.NO_PRICE_MATCH:
             wish.price = self.matched_price(of, wish.side, wish.price_match)
-        is_market = wish.type is OrderType.MARKET
+        is_market = wish.type is _MARKET
         if not wish.close_position:
             rules.check_quantity(instrument, wish.quantity, market=is_market)
         if is_market:
             self._check_counterparty(of, wish.side)
         else:
             rules.check_price(instrument, wish.price)
-            rules.check_band(instrument, wish.side, wish.price, of.mark)
+            rules.check_band(instrument, wish.side, wish.price, of.tick.mark_price)
         if wish.client_id is not None and (wish.symbol, wish.client_id) in core.client_ids:
             raise VenueRefusal(-4116)
-        if core.settings.open_order_limits and len(of.orders) >= instrument.orders_max:
+        if len(of.orders) >= instrument.orders_max and core.settings.open_order_limits:
             raise VenueRefusal(-2025)
         if wish.only_reduces:
             self._check_reduce(of, wish)
             return
-        rules.check_notional(instrument, of.mark if is_market else wish.price, wish.quantity)
+        price = of.tick.mark_price if is_market else wish.price
+        rules.check_notional(instrument, price, wish.quantity)
         self._check_exposure(of, wish)
 
     def _check_counterparty(self, of: SymbolAccount, side: Side) -> None:
         instrument, tick = of.contract.instrument, of.tick
-        if side is Side.BUY and tick.ask > of.mark * instrument.percent_up:
-            raise VenueRefusal(-4131)
-        if side is Side.SELL and tick.bid < of.mark * instrument.percent_down:
+        if side is _BUY:
+            if tick.ask > tick.mark_price * instrument.percent_up:
+                raise VenueRefusal(-4131)
+        elif tick.bid < tick.mark_price * instrument.percent_down:
             raise VenueRefusal(-4131)
 
     def _check_reduce(self, of: SymbolAccount, wish: OrderWish) -> None:
@@ -125,31 +143,28 @@ class OrderDesk:
             wish.quantity = closable
 
     def _check_exposure(self, of: SymbolAccount, wish: OrderWish) -> None:
-        price = self._cost_price(of, wish)
-        notional = price * wish.quantity
+        account, side, quantity, tick = self._core.account, wish.side, wish.quantity, of.tick
+        mark, buys = tick.mark_price, side is _BUY
+        limited = wish.type is _LIMIT
+        price = wish.price if limited else tick.ask if buys else tick.bid
+        if not buys:
+            price = margin.short_cost_price(price, mark)
+        notional = price * quantity
+        total = notional + of.resting.get((wish.position_side, side), ZERO)
         held = of.positions.get(wish.position_side)
-        signed = ZERO if held is None else held.amount * of.mark * wish.side.sign
-        total = signed + of.resting_of(wish.position_side, wish.side) + notional
+        if held is not None and held.amount:
+            total += held.amount * mark if buys else -held.amount * mark
         if total > of.notional_max:
             raise VenueRefusal(-2027)
-        available = self._core.account.available
         loss = ZERO
-        if wish.type is OrderType.LIMIT:
-            loss = margin.open_loss(wish.quantity * wish.side.sign, wish.price, of.mark)
-        if _AMPLE * (notional + loss * of.leverage) < available * of.leverage:
+        if limited:
+            loss = margin.open_loss(quantity if buys else -quantity, wish.price, mark)
+        # No order adds more margin than its whole notional needs.
+        if account.surely_has(notional / of.leverage + loss):
             return
-        need = of.need_with(wish.position_side, wish.side, notional).total - of.need.total
-        if need <= 0:
-            return
-        if need + loss > available:
+        need = of.need_with(wish.position_side, side, notional).total - of.need.total
+        if need > 0 and need + loss > account.available:
             raise VenueRefusal(-2019)
-
-    def _cost_price(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
-        if wish.type is OrderType.LIMIT:
-            if wish.side is Side.BUY:
-                return wish.price
-            return margin.short_cost_price(wish.price, of.mark)
-        return of.tick.ask if wish.side is Side.BUY else max(of.tick.bid, of.mark)
 
     def matched_price(self, of: SymbolAccount, side: Side, match: str) -> Decimal:
         """Return the book's price that a price match means now; refuses with -5041."""
@@ -168,18 +183,20 @@ class OrderDesk:
     def _parts(self, of: SymbolAccount, wish: OrderWish) -> list[PriceLevel]:
         """Return what the order takes at once; refuses post-only that would and FOK that cannot."""
         tick, side = of.tick, wish.side
-        best = tick.ask if side is Side.BUY else tick.bid
-        worst = self._worst(of, wish)
+        buys = side is _BUY
+        best = tick.ask if buys else tick.bid
+        worst = wish.price if wish.type is _LIMIT else self._worst(of, side)
+        touches = worst >= best if buys else worst <= best
         if wish.time_in_force in POST_ONLY:
             own = of.book.best(side.opposite)
-            if _reaches(side, worst, best) or (own is not None and _reaches(side, worst, own)):
+            if touches or (own is not None and _reaches(side, worst, own)):
                 raise VenueRefusal(-5022)
             return []
-        if not _reaches(side, worst, best):
+        if not touches:
             if wish.time_in_force is TimeInForce.FOK:
                 raise VenueRefusal(-5021)
             return []
-        shown = tick.ask_quantity if side is Side.BUY else tick.bid_quantity
+        shown = tick.ask_quantity if buys else tick.bid_quantity
         taken = of.taken(side)
         if wish.quantity <= (shown - taken.get(best, ZERO) if taken else shown):
             return [(best, wish.quantity)]
@@ -194,8 +211,6 @@ class OrderDesk:
 
     def _shared(self, of: SymbolAccount, parts: list[PriceLevel], now_ms: int) -> list[PriceLevel]:
         """Return what of the parts fills while only a share of everything does."""
-        if not parts:
-            return parts
         share = self._core.disturbance.share_filled(of.symbol, now_ms)
         if share is None:
             return parts
@@ -205,12 +220,11 @@ class OrderDesk:
             for price, quantity in parts
         ]
 
-    def _worst(self, of: SymbolAccount, wish: OrderWish) -> Decimal:
-        if wish.type is OrderType.LIMIT:
-            return wish.price
+    def _worst(self, of: SymbolAccount, side: Side) -> Decimal:
+        """Return the last price a market order accepts."""
         instrument = of.contract.instrument
         bound = instrument.market_take_bound
-        if wish.side is Side.BUY:
+        if side is _BUY:
             return round_down_to_step(of.mark * (ONE + bound), instrument.tick_size)
         return round_up_to_step(of.mark * (ONE - bound), instrument.tick_size)
 
@@ -299,16 +313,14 @@ class OrderDesk:
 
     def _settle_rest(self, of: SymbolAccount, order: OrderRecord, now_ms: int) -> None:
         """Let what was not taken rest, or end it, as its time in force says."""
-        if not order.status.is_open:
-            return
-        if order.expire_reason == Reason.SELF_TRADE:
+        if order.expire_reason == _SELF_TRADE:
             if order.time_in_force is TimeInForce.IOC:
                 order.expire_reason = Reason.IOC_SELF_TRADE
             self._settlement.end(of, order, OrderStatus.EXPIRED_IN_MATCH, now_ms)
-        elif order.type is OrderType.MARKET:
+        elif order.type is _MARKET:
             order.expire_reason = Reason.MARKET_REST
             self._settlement.end(of, order, OrderStatus.EXPIRED, now_ms)
-        elif order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+        elif order.time_in_force in _AT_ONCE:
             order.expire_reason = Reason.IOC_REST
             self._settlement.end(of, order, OrderStatus.EXPIRED, now_ms)
         else:
@@ -316,7 +328,6 @@ class OrderDesk:
             if order.good_till_ms:
                 self._core.add_deadline(order.good_till_ms, order.symbol)
             self._settlement.expose(of, order)
-            self._core.account.stir(of)
 
     def fill_resting(self, of: SymbolAccount, tick: MarketTick) -> None:
         """Fill what a tick reaches; the tick is already the symbol's present one."""
@@ -384,7 +395,8 @@ class OrderDesk:
             taken = of.taken(order.side)
             taken[part_price] = taken.get(part_price, ZERO) + part
             self._settlement.fill(of, order, part_price, part, now_ms, maker=False)
-        self._settle_rest(of, order, now_ms)
+        if order.status in _OPEN:
+            self._settle_rest(of, order, now_ms)
 
     def _cut_exit(self, of: SymbolAccount, order: OrderRecord, quantity: Decimal) -> Decimal:
         """Return an exit's new quantity, no more than there is to close; -2022 in hedge mode."""
@@ -434,25 +446,29 @@ class OrderDesk:
 
 def record_of(wish: OrderWish, order_id: int, now_ms: int) -> OrderRecord:
     """Return the record a wish becomes when it is accepted."""
-    return OrderRecord(
-        order_id=order_id,
-        symbol=wish.symbol,
-        client_order_id=f"paper_{order_id}" if wish.client_id is None else wish.client_id,
-        side=wish.side,
-        position_side=wish.position_side,
-        type=wish.type,
-        original_type=wish.type,
-        time_in_force=wish.time_in_force,
-        price=wish.price,
-        quantity=wish.quantity,
-        reduce_only=wish.reduce_only,
-        close_position=wish.close_position,
-        self_trade_prevention=wish.self_trade_prevention,
-        price_match=wish.price_match,
-        good_till_ms=wish.good_till_ms,
-        created_ms=now_ms,
-        updated_ms=now_ms,
-    )
+    order = bare(OrderRecord)
+    order.order_id = order_id
+    order.symbol = wish.symbol
+    order.client_order_id = f"paper_{order_id}" if wish.client_id is None else wish.client_id
+    order.side = wish.side
+    order.position_side = wish.position_side
+    order.type = order.original_type = wish.type
+    order.time_in_force = wish.time_in_force
+    order.price = wish.price
+    order.quantity = wish.quantity
+    order.reduce_only = wish.reduce_only
+    order.close_position = wish.close_position
+    order.self_trade_prevention = wish.self_trade_prevention
+    order.price_match = wish.price_match
+    order.good_till_ms = wish.good_till_ms
+    order.created_ms = order.updated_ms = now_ms
+    order.status = _NEW
+    order.executed = order.quote = order.stop_price = order.exposure = ZERO
+    order.working_type = _CONTRACT_PRICE
+    order.price_protect = order.forced = False
+    order.algo_id = order.front = None
+    order.amendments = order.expire_reason = 0
+    return order
 
 
 def _reaches(side: Side, worst: Decimal, price: Decimal) -> bool:

@@ -28,6 +28,12 @@ DELEVERAGED_ID: Final = "adl_autoclose"
 """The client id of an auto-deleveraging's orders. Source: documented sample of forceOrders."""
 
 _Record = TypeVar("_Record")
+_BOTH: Final = PositionSide.BOTH
+
+bare: Final = object.__new__
+"""Makes a record without a field, for the hottest places: they set every one, which takes a third
+of the time that arguments by keyword do."""
+
 _NAMES: dict[str, tuple[str, ...]] = {}
 _CONVERTERS: dict[str, dict[str, Any]] = {}
 
@@ -88,7 +94,7 @@ class OrderRecord:
     @property
     def only_reduces(self) -> bool:
         """True if it can never open: reduceOnly, closePosition, or a hedge exit."""
-        if self.position_side is PositionSide.BOTH:
+        if self.position_side is _BOTH:
             return self.reduce_only or self.close_position
         return (self.position_side is PositionSide.LONG) is (self.side is Side.SELL)
 

@@ -39,6 +39,8 @@ PRICE_MATCHES: Final = (
 """OPPONENT_10 and OPPONENT_20 were withdrawn on 2025-10-23."""
 
 NO_PRICE_MATCH: Final = "NONE"
+_BUY: Final = Side.BUY
+_BOTH: Final = PositionSide.BOTH
 _RESPONSE_TYPES: Final = ("ACK", "RESULT")
 _GOOD_TILL_LEAD_MS: Final = 600_000
 _GOOD_TILL_MAX_MS: Final = 253_402_300_799_000
@@ -69,7 +71,7 @@ class OrderWish:
 
     @property
     def only_reduces(self) -> bool:
-        if self.position_side is PositionSide.BOTH:
+        if self.position_side is _BOTH:
             return self.reduce_only or self.close_position
         return (self.position_side is PositionSide.LONG) is (self.side is Side.SELL)
 
@@ -340,6 +342,14 @@ def _good_till(params: Params, time_in_force: TimeInForce, now_ms: int) -> int:
 
 def check_price(instrument: Instrument, price: Decimal) -> None:
     """Refuse a price outside PRICE_FILTER."""
+    tick = instrument.tick_size
+    if (
+        tick
+        and instrument.price_min <= price <= instrument.price_max
+        and price
+        and not price % tick
+    ):
+        return
     if price < 0:
         raise VenueRefusal(-4001)
     off_tick = not instrument.tick_size or price % instrument.tick_size
@@ -367,6 +377,8 @@ def check_quantity(instrument: Instrument, quantity: Decimal, *, market: bool) -
     low = instrument.market_quantity_min if market else instrument.quantity_min
     high = instrument.market_quantity_max if market else instrument.quantity_max
     step = instrument.market_quantity_step if market else instrument.quantity_step
+    if step and low <= quantity <= high and quantity and not quantity % step:
+        return
     if quantity <= 0:
         raise VenueRefusal(-4003)
     off_step = not step or quantity % step
@@ -382,7 +394,7 @@ def check_quantity(instrument: Instrument, quantity: Decimal, *, market: bool) -
 
 def check_band(instrument: Instrument, side: Side, price: Decimal, mark: Decimal) -> None:
     """Refuse a limit price outside PERCENT_PRICE: too dear a buy, too cheap a sell."""
-    if side is Side.BUY:
+    if side is _BUY:
         highest = mark * instrument.percent_up
         if price > highest:
             raise VenueRefusal(-4016, to_text(round_down_to_step(highest, instrument.tick_size)))

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from enum import IntEnum
+from typing import Final
 
-from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.numbers import ONE, ZERO
 from trader_cli.domain.terms import (
     AlgoStatus,
     ExecutionType,
@@ -26,7 +27,13 @@ from trader_cli.domain.terms import (
 from trader_cli.paper import events, ledger, margin, rules
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.core import Core
-from trader_cli.paper.records import DELEVERAGED_ID, OrderRecord, TradeRecord
+from trader_cli.paper.records import DELEVERAGED_ID, OrderRecord, TradeRecord, bare
+
+_LIMIT: Final = OrderType.LIMIT
+_SELL: Final = Side.SELL
+_FILLED: Final = OrderStatus.FILLED
+_PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+_FILL_COST: Final = 4
 
 
 class Reason(IntEnum):
@@ -71,31 +78,30 @@ class Settlement:
             fee: commission in USDT where it is not the contract's, positive = paid.
         """
         core, account = self._core, self._core.account
-        position = of.position(order.position_side)
+        contract, side = of.contract, order.position_side
+        position = of.positions.get(side) or of.position(side)
         effect = ledger.apply_fill(position, order.side, quantity, price)
         notional = price * quantity
         if fee is None:
-            rate = of.contract.maker_fee if maker else of.contract.taker_fee
-            fee = ledger.commission(notional, rate)
-        trade = TradeRecord(
-            trade_id=core.next_id("trades"),
-            order_id=order.order_id,
-            symbol=order.symbol,
-            side=order.side,
-            position_side=order.position_side,
-            price=price,
-            quantity=quantity,
-            realized=effect.realized,
-            commission=fee,
-            maker=maker,
-            time_ms=now_ms,
-        )
+            fee = ledger.commission(notional, contract.maker_fee if maker else contract.taker_fee)
+        trade = bare(TradeRecord)
+        trade.trade_id = core.next_id("trades")
+        trade.order_id = order.order_id
+        trade.symbol = order.symbol
+        trade.side = order.side
+        trade.position_side = side
+        trade.price = price
+        trade.quantity = quantity
+        trade.realized = effect.realized
+        trade.commission = fee
+        trade.maker = maker
+        trade.time_ms = now_ms
         self._pay(of, position, effect, trade)
         order.executed += quantity
         order.quote += notional
         order.updated_ms = now_ms
         done = order.executed >= order.quantity
-        order.status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
+        order.status = _FILLED if done else _PARTIALLY_FILLED
         core.changes.orders[order.order_id] = order
         core.changes.trades.append(trade)
         core.touch(of)
@@ -103,15 +109,15 @@ class Settlement:
             self._forget(of, order)
         if order.exposure:
             self.expose(of, order)
-        account.stir(of)
+        account.stir(of, _cost_of_fill(of, notional, price, effect.realized))
         if core.heard:
             self._tell_fill(of, order, position, trade, opening)
         if done:
             self._finish_algo(order, now_ms)
-        if effect.closed and of.reducing:
-            self._prune_reducing(of, order.position_side, now_ms)
+        if of.reducing and effect.closed:
+            self._prune_reducing(of, side, now_ms)
         if self.on_flat is not None and position.amount == 0:
-            self.on_flat(of, order.position_side, now_ms)
+            self.on_flat(of, side, now_ms)
 
     def _tell_fill(
         self,
@@ -191,38 +197,39 @@ class Settlement:
         """Book a fill's profit and fee; in isolated margin also move the position's share."""
         core, account = self._core, self._core.account
         position.updated_ms = trade.time_ms
-        if effect.opened == trade.quantity:
-            position.fees += trade.commission
-        elif effect.opened:
-            position.fees += trade.commission * effect.opened / trade.quantity
-        for kind, amount in (
-            ("REALIZED_PNL", effect.realized),
-            ("COMMISSION", -trade.commission),
-        ):
+        fee, opened = trade.commission, effect.opened
+        if opened:
+            position.fees += fee if not effect.closed else fee * opened / trade.quantity
+        symbol, trade_id, now_ms = trade.symbol, trade.trade_id, trade.time_ms
+        if effect.closed:
             core.post_income(
-                kind, amount, trade.time_ms, symbol=trade.symbol, trade_id=trade.trade_id
+                "REALIZED_PNL", effect.realized, now_ms, symbol=symbol, trade_id=trade_id
             )
+        core.post_income("COMMISSION", -fee, now_ms, symbol=symbol, trade_id=trade_id)
         if not of.isolated:
-            account.cross_wallet += effect.realized - trade.commission
+            account.cross_wallet += effect.realized - fee
             return
-        account.cross_wallet += ledger.settle_isolated(position, effect) - trade.commission
+        account.cross_wallet += ledger.settle_isolated(position, effect) - fee
         if effect.opened:
             share = ledger.to_ledger(effect.opened * trade.price / of.leverage)
             position.isolated_wallet += share
             account.cross_wallet -= share
 
     def expose(self, of: SymbolAccount, order: OrderRecord) -> None:
-        """Bring an order's share of the open-order notional up to date; stir afterwards."""
+        """Bring an order's share of the open-order notional up to date."""
         wanted = ZERO
-        if order.status.is_open and not order.only_reduces and order.type is OrderType.LIMIT:
+        if order.status.is_open and order.type is _LIMIT and not order.only_reduces:
             price = order.price
-            if order.side is Side.SELL:
+            if order.side is _SELL:
                 price = margin.short_cost_price(price, of.mark)
-            wanted = price * order.remaining
-        if wanted != order.exposure:
+            wanted = price * (order.quantity - order.executed)
+        more = wanted - order.exposure
+        if more:
             key = order.position_side, order.side
-            of.resting[key] = of.resting_of(*key) + wanted - order.exposure
+            of.resting[key] = of.resting.get(key, ZERO) + more
             order.exposure = wanted
+            # An order needs no more margin than its notional does, and never more without it.
+            self._core.account.stir(of, more / of.leverage if more > ZERO else ZERO)
 
     def _prune_reducing(self, of: SymbolAccount, side: PositionSide, now_ms: int) -> None:
         """End exits that have nothing left to close."""
@@ -256,7 +263,6 @@ class Settlement:
         self._forget(of, order)
         if order.exposure:
             self.expose(of, order)
-            self._core.account.stir(of)
         self._core.changes.orders[order.order_id] = order
         execution = (
             ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED
@@ -265,9 +271,11 @@ class Settlement:
         self._finish_algo(order, now_ms)
 
     def _forget(self, of: SymbolAccount, order: OrderRecord) -> None:
-        of.book.discard(order)
+        if order.type is _LIMIT:
+            of.book.discard(order)
         of.orders.pop(order.order_id, None)
-        of.reducing.pop(order.order_id, None)
+        if of.reducing:
+            of.reducing.pop(order.order_id, None)
         self._core.client_ids.pop((order.symbol, order.client_order_id), None)
 
     def _finish_algo(self, order: OrderRecord, now_ms: int) -> None:
@@ -281,3 +289,19 @@ class Settlement:
         algo.actual_price = order.quote / order.executed if order.executed else ZERO
         self._core.changes.algos[algo.algo_id] = algo
         self._core.tell(events.algo_update, algo, now_ms)
+
+
+def _cost_of_fill(
+    of: SymbolAccount, notional: Decimal, price: Decimal, realized: Decimal
+) -> Decimal | None:
+    """Return how much less is available after a fill at most, the wallet apart; None: not known.
+
+    While the price is at least half the mark, what the fill adds to or takes from a position is
+    worth at most twice its notional, counts at most once for the position and once for what its
+    open orders add to that, and stands at most one notional away from mark. A realised profit was
+    an unrealised one before. What is rounded is far less than one.
+    """
+    if price + price < of.tick.mark_price:
+        return None
+    cost = _FILL_COST * notional + ONE
+    return cost + realized if realized > ZERO else cost
