@@ -337,6 +337,18 @@ def test_what_a_stranger_is_refused_is_no_answer_to_the_request_it_follows(
     ] == [placed["orderId"]]
 
 
+@pytest.mark.parametrize(("side", "opened"), [("BUY", "LONG"), ("SELL", "SHORT")])
+def test_a_stranger_in_hedge_mode_opens_the_side_of_the_order(
+    paper: PaperVenue, side: str, opened: str
+) -> None:
+    paper.ask("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "true"})
+
+    arm(paper, FaultKind.FOREIGN_ORDER, side=side, quantity="0.02")
+
+    [row] = paper.ask("GET", "/fapi/v3/positionRisk")
+    assert row["positionSide"] == opened
+
+
 async def test_a_stranger_trades_places_and_cancels_on_our_account(paper: PaperVenue) -> None:
     async with our_client(paper) as client:
         await place(client)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.cli_shapes import check_envelope
 from tests.support.trader_forge import Forge
 
 TRADER = str(Path(sys.executable).parent / "trader")
@@ -35,9 +36,10 @@ class Outcome:
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The one JSON object on stdout."""
+        """The one JSON object on stdout, which is as the contract says."""
         value = json.loads(self.out)
         assert isinstance(value, dict)
+        check_envelope(value, self.code)
         return value
 
     @property

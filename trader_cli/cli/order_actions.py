@@ -373,9 +373,16 @@ async def plan(desk: Desk, request: OrderRequest) -> Answer:
     planned, notes = await checked(desk, request)
     for note in notes:
         desk.invocation.say(note)
-    data = request_json(planned) | {"dry_run": True, "notes": list(notes)}
-    if isinstance(planned, LimitRequest):
-        data |= {"notional": number(planned.price * planned.quantity)}
+    price = planned.price if isinstance(planned, LimitRequest) else None
+    if isinstance(planned, MarketRequest):
+        mark = (await desk.views.read(planned.symbol)).marks.get(planned.symbol)
+        price = None if mark is None else mark.price
+    notional = None if price is None or planned.quantity is None else price * planned.quantity
+    data = request_json(planned) | {
+        "dry_run": True,
+        "notional": number(notional),
+        "notes": list(notes),
+    }
     return Answer(data=data, tables=lambda: [orders_table("Would be sent; nothing was", [data])])
 
 

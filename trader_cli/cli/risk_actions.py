@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.context import Desk, latch_of, settings_of
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
-from trader_cli.cli.order_actions import checked
+from trader_cli.cli.order_actions import checked, sides
 from trader_cli.cli.output import pairs
 from trader_cli.cli.records import number, request_json
 from trader_cli.clock import SystemClock
@@ -102,17 +102,29 @@ def show_limits(invocation: Invocation, *, accept: bool) -> Answer:
 async def check_order(
     desk: Desk, *, symbol: str, side: Side, quantity: Decimal, price: Decimal | None
 ) -> Answer:
-    """Say whether an order would pass filters and risk.
+    """Say whether an order that opens would pass filters and risk; in hedge mode its side says so.
 
     Raises:
         UsageError: unknown symbol or a filter. Halted, RefusedByRisk: our own rules.
     """
+    position_side, _ = await sides(desk, side, None, False)
     request: OrderRequest
     if price is None:
-        request = MarketRequest(symbol=symbol, side=side, quantity=quantity, client_order_id="")
+        request = MarketRequest(
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            client_order_id="",
+            position_side=position_side,
+        )
     else:
         request = LimitRequest(
-            symbol=symbol, side=side, quantity=quantity, price=price, client_order_id=""
+            symbol=symbol,
+            side=side,
+            quantity=quantity,
+            price=price,
+            client_order_id="",
+            position_side=position_side,
         )
     planned, notes = await checked(desk, request)
     order = request_json(planned)
@@ -151,7 +163,8 @@ def resume_trading(invocation: Invocation, *, reason: str) -> Answer:
     latch = latch_of(settings)
     before = latch.all()
     if invocation.shared.dry_run:
-        return _halt_answer("In force; nothing was lifted", before, {"dry_run": True})
+        more: Json = {"dry_run": True, "halted": bool(before), "lifted": []}
+        return _halt_answer("In force; nothing was lifted", before, more)
     remaining = latch.clear(reason=reason)
     kept = {halt.halt_id for halt in remaining}
     lifted = [halt for halt in before if halt.halt_id not in kept]

@@ -39,7 +39,7 @@ def perform(exchange: Exchange, armed: Armed, now_ms: int) -> None:
         case FaultKind.ADL:
             _deleverage(exchange, armed, symbol, now_ms)
         case FaultKind.FOREIGN_ORDER:
-            exchange.venue.place_order(_foreign_order(armed, symbol, now_ms), now_ms)
+            _trade_as_stranger(exchange, armed, symbol, now_ms)
         case FaultKind.FOREIGN_CANCEL:
             both = Params({"symbol": symbol})
             exchange.venue.cancel_all(both, now_ms)
@@ -60,11 +60,12 @@ def _deleverage(exchange: Exchange, armed: Armed, symbol: str, now_ms: int) -> N
     )
 
 
-def _foreign_order(armed: Armed, symbol: str, now_ms: int) -> Params:
-    """Return an order of somebody else on the same account; without a price it is a market one."""
+def _trade_as_stranger(exchange: Exchange, armed: Armed, symbol: str, now_ms: int) -> None:
+    """Place somebody else's order on the same account; without a price it is a market one."""
+    side = armed.details.get("side", "BUY")
     values = {
         "symbol": symbol,
-        "side": armed.details.get("side", "BUY"),
+        "side": side,
         "type": "MARKET",
         "quantity": armed.details.get("quantity", "0.01"),
         "newClientOrderId": f"{_FOREIGN_PREFIX}{now_ms}_{armed.number}_{armed.struck}",
@@ -73,4 +74,7 @@ def _foreign_order(armed: Armed, symbol: str, now_ms: int) -> Params:
         values |= {"type": "LIMIT", "timeInForce": "GTC", "price": armed.details["price"]}
     if "position_side" in armed.details:
         values["positionSide"] = armed.details["position_side"]
-    return Params(values)
+    elif exchange.venue.position_mode(Params({}), now_ms)["dualSidePosition"]:
+        opens = PositionSide.LONG if side == "BUY" else PositionSide.SHORT
+        values["positionSide"] = opens.value
+    exchange.venue.place_order(Params(values), now_ms)
