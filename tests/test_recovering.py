@@ -186,6 +186,19 @@ async def test_holding_time_counts_from_the_entry_over_restarts(world: Rig) -> N
     await world.until(lambda: world.quantity() == 0, within_s=8)
 
 
+async def test_end_tells_of_a_strangers_position_whether_it_is_stopped(world: Rig) -> None:
+    world.by_hand("BUY", "0.002")
+    stop = {"symbol": SYMBOL, "side": "SELL", "type": "STOP_MARKET", "triggerPrice": "90000"}
+    more = {"algoType": "CONDITIONAL", "closePosition": "true"}
+    world.paper.ask("POST", "/fapi/v1/algoOrder", stop | more)
+    await world.start()
+    await world.pass_time(2)
+    await world.stop()
+
+    [row] = world.reports("stopped")[-1]["positions"]
+    assert (row["own"], row["protected"]) == (False, True)
+
+
 # --- readings that do not fit --------------------------------------------------------------------
 
 

@@ -243,3 +243,34 @@ def test_files_of_days_ago_open_nothing(scene: Scene) -> None:
     assert all(not row["tradable"] and "older than" in row["why"] for row in sections)
     assert scene.account.quantity() == 0
     assert {row["rule"] for row in engine.reports("refused")} == {"stale"}
+
+
+def test_hedge_mode_keeps_to_its_own_side_through_flip_and_kill_9(scene: Scene) -> None:
+    """A flip, a stranger on the side that it left, `kill -9`, a restart, CUT_LOSS."""
+    scene.account.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    engine = scene.open_long()
+    assert scene.account.sides() == {"LONG"}
+    scene.wolf.decide("SHORT")
+    engine.wait("protected", count=2)
+    assert scene.account.sides() == {"SHORT"}
+    scene.account.ask(
+        "POST",
+        "/fapi/v1/order",
+        symbol="BTCUSDT",
+        side="BUY",
+        type="MARKET",
+        quantity="0.002",
+        positionSide="LONG",
+    )
+    [stop] = scene.account.stops()
+    engine.kill_9()
+
+    restarted = scene.start_ready()
+    assert scene.account.stops() == [stop]
+    scene.wolf.decide("CUT_LOSS")
+    closed = restarted.wait("closed")
+
+    assert (closed["side"], closed["exit_reason"]) == ("SHORT", "AI CUT_LOSS")
+    assert scene.account.sides() == {"LONG"}
+    assert scene.account.quantity() == Decimal("0.002")
+    assert scene.account.algos() == []

@@ -142,6 +142,11 @@ class Account:
         rows = self.ask("GET", "/fapi/v3/positionRisk", symbol=SYMBOL)
         return sum((Decimal(row["positionAmt"]) for row in rows), Decimal(0))
 
+    def sides(self) -> set[str]:
+        """Return the position sides that hold something."""
+        rows = self.ask("GET", "/fapi/v3/positionRisk", symbol=SYMBOL)
+        return {row["positionSide"] for row in rows if Decimal(row["positionAmt"]) != 0}
+
     def algos(self) -> list[dict[str, Any]]:
         return list(self.ask("GET", "/fapi/v1/openAlgoOrders", symbol=SYMBOL))
 

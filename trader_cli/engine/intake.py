@@ -111,6 +111,11 @@ class Intake:
             case _:
                 return self._take_bridge(news)
 
+    def is_covered(self, symbol: str) -> bool:
+        """Return True if a stop covers the symbol's position, whoever's it is."""
+        position = self._position_of(symbol)
+        return position is not None and self._protecting.is_covered(position)
+
     def _take_order(self, event: OrderUpdated) -> Sequence[Fact]:
         mirror, fill = self._hands.mirror, event.fill
         is_news = fill is not None and not mirror.knows_fill(fill)

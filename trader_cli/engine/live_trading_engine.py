@@ -517,7 +517,7 @@ class LiveTradingEngine:
             "side": row.direction.value,
             "quantity": shown(row.quantity),
             "own": row.is_own,
-            "protected": row.is_own and row.naked_since_ms is None,
+            "protected": self._intake.is_covered(symbol),
         }
 
     def _warn(self, kind: str, message: str) -> None:
