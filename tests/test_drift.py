@@ -192,3 +192,14 @@ async def test_a_position_of_ours_by_order_is_listed_as_own_before_any_sync(
     }
 
     assert views == {SYMBOL: True, "ETHUSDT": False}
+
+
+async def test_exits_of_a_side_that_somebody_turned_around_are_orphans(desk: PaperDesk) -> None:
+    await open_long(desk)
+    order = {"symbol": SYMBOL, "side": "SELL", "type": "MARKET", "quantity": "0.03"}
+    desk.paper.ask("POST", "/fapi/v1/order", order)
+
+    report = await desk.run(reconcile(desk.orders))
+
+    kinds = [row.kind for row in report.drifts]
+    assert kinds == ["size_differs", "unprotected", "orphan_exit", "orphan_exit"]

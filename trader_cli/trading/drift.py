@@ -242,7 +242,12 @@ def _of_orders(
         for row in actual.values()
         if not any(covers(row, algo) for algo in algos)
     ]
-    orphans = [_orphan(row) for row in resting if is_orphan(row, set(actual), resting)]
+    # After somebody turned the position around, an exit of the side before closes nothing.
+    orphans = [
+        _orphan(row)
+        for row in resting
+        if is_orphan(row, {key for key, held in actual.items() if _closes(row, held)}, resting)
+    ]
     unknown = [
         Drift(
             kind="unknown_order",
@@ -253,6 +258,10 @@ def _of_orders(
         for row in journal.unknown_intents()
     ]
     return [*naked, *orphans, *unknown]
+
+
+def _closes(order: Order | AlgoOrder, position: Position) -> bool:
+    return order.side is position.direction.exit_side
 
 
 def is_orphan(
