@@ -14,11 +14,12 @@ from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unkn
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import Direction
-from trader_cli.errors import NotSent, RateLimited
+from trader_cli.errors import NotSent, RateLimited, VenueError
 from trader_cli.paper.faults import FaultKind
 from trader_cli.trading.position_manager import PositionManager
 from trader_cli.trading.position_terms import EntryStyle, Opened
 from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.sending import EXIT_PATIENCE_S, LOOK_AFTER_S
 
 ALGO = "/fapi/v1/algoOrder"
 
@@ -75,6 +76,44 @@ async def test_a_stop_that_had_arrived_all_the_same_is_found_and_is_the_only_one
     assert opened.closed is None
     assert len(floor.venue.stops) == 1
     assert floor.journal.unknown_intents() == []
+
+
+async def test_an_entry_without_an_answer_is_protected_before_its_deadline(floor: Floor) -> None:
+    """The request itself may hang for ten seconds; the position is there at once."""
+    floor.venue.next_answer_after_s = 10.0
+
+    opened = await open_long(floor)
+
+    assert opened.closed is None
+    assert len(floor.venue.stops) == 1
+    assert floor.clock.monotonic() < LOOK_AFTER_S + 0.5
+    assert len(floor.venue.sent) == 2  # the entry and its stop
+
+
+@pytest.mark.parametrize("slow_s", [0.9, 10.0])
+async def test_an_exit_without_an_answer_is_sent_again(floor: Floor, slow_s: float) -> None:
+    floor.venue.hold("0.01")
+    [position] = await floor.venue.get_positions()
+    floor.venue.fail("send", unknown())
+    floor.venue.next_answer_after_s = slow_s
+
+    done = await floor.run(floor.orders.exit_at_market(position, source="x"))
+
+    assert done.left == 0
+    assert len(floor.venue.sent) == 2
+    assert floor.clock.monotonic() < EXIT_PATIENCE_S + 1.5
+
+
+async def test_an_entry_without_an_answer_is_asked_about_and_never_sent_again(
+    floor: Floor,
+) -> None:
+    floor.venue.fail("send", unknown())
+    floor.venue.next_answer_after_s = 10.0
+
+    with pytest.raises(VenueError):
+        await open_long(floor)
+
+    assert len(floor.venue.sent) == 1
 
 
 @pytest.mark.parametrize(

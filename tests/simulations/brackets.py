@@ -56,39 +56,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def report(outcomes: dict[int, Outcome]) -> list[str]:
     """Return the distributions and the failures as lines."""
-    gaps = [gap for row in outcomes.values() for gap in row.gaps]
+    runs: dict[str, list[Outcome]] = defaultdict(list)
+    causes: dict[str, list[Gap]] = defaultdict(list)
+    codes: Counter[int] = Counter()
+    for outcome in outcomes.values():
+        runs[outcome.path].append(outcome)
+        codes.update(outcome.codes)
+        for gap in outcome.gaps:
+            causes[gap.cause].append(gap)
+    gaps = [gap for rows in causes.values() for gap in rows]
+    lives = [life for row in outcomes.values() for life in row.lives]
     lines = [
         f"bound: {BOUND_MS} ms attended = {PROTECT_MS} to protect + {DETECT_MS} to find out "
         f"+ {CLOSE_MS} to close",
         "",
-        _HEAD,
-        _row("all, attended", gaps),
+        f"{'unprotected, ms':32}{'count':>7}{'p50':>8}{'p90':>8}{'p99':>8}{'max':>8}",
+        _row("per position", lives),
     ]
-    by_path: dict[str, list[Gap]] = defaultdict(list)
-    by_cause: dict[str, list[Gap]] = defaultdict(list)
-    for row in outcomes.values():
-        for gap in row.gaps:
-            by_path[row.path].append(gap)
-            by_cause[gap.cause].append(gap)
-    lines += [_row(f"  {cause}", rows) for cause, rows in sorted(by_cause.items())]
-    lines += [_row(path, rows) for path, rows in sorted(by_path.items())]
-    runs = Counter(row.path for row in outcomes.values())
+    lines += [
+        _row(f"  {path} ({len(rows)} runs)", [life for row in rows for life in row.lives])
+        for path, rows in sorted(runs.items())
+    ]
+    lines.append(_row("per gap, attended", [gap.attended_ms for gap in gaps]))
+    lines += [
+        _row(f"  {cause}", [gap.attended_ms for gap in rows])
+        for cause, rows in sorted(causes.items())
+    ]
+    alone = [gap.total_ms - gap.attended_ms for gap in gaps if gap.total_ms > gap.attended_ms]
+    lines.append(_row("while nobody was there", alone))
     closed = sum(gap.is_flat for gap in gaps)
+    met = ", ".join(f"{code or 'no code'} ×{count}" for code, count in codes.most_common(16))
     lines += [
         "",
-        f"{len(gaps)} gaps, {closed} ended by the end of the position; runs: "
-        + ", ".join(f"{path} {count}" for path, count in sorted(runs.items())),
+        f"{len(lives)} positions, {sum(life == 0 for life in lives)} never without a stop; "
+        f"{closed} of {len(gaps)} gaps ended with the position",
+        f"errors answered: {met}",
     ]
-    codes: Counter[int] = Counter()
-    for row in outcomes.values():
-        codes.update(row.codes)
-    met = ", ".join(f"{code or 'no code'} ×{count}" for code, count in codes.most_common(14))
-    lines.append(f"errors answered: {met}")
     failed = {seed: row for seed, row in outcomes.items() if row.failures}
     for seed, row in failed.items():
         lines += ["", *story(seed, row)]
-    lines += ["", f"{len(failed)} of {len(outcomes)} runs failed"]
-    return lines
+    return [*lines, "", f"{len(failed)} of {len(outcomes)} runs failed"]
 
 
 def story(seed: int, row: Outcome) -> list[str]:
@@ -106,18 +113,10 @@ def story(seed: int, row: Outcome) -> list[str]:
     ]
 
 
-_HEAD = (
-    f"{'unprotected, ms':32}{'count':>7}{'p50':>8}{'p90':>8}{'p99':>8}{'max':>8}{'unattended':>12}"
-)
-
-
-def _row(name: str, gaps: Iterable[Gap]) -> str:
-    rows = list(gaps)
-    attended = sorted(gap.attended_ms for gap in rows)
-    alone = max((gap.total_ms - gap.attended_ms for gap in rows), default=0)
-    shares = [attended[min(len(attended) - 1, int(len(attended) * q))] for q in (0.5, 0.9, 0.99)]
-    numbers = "".join(f"{value:>8}" for value in (*shares, attended[-1]))
-    return f"{name:32}{len(rows):>7}{numbers}{alone:>12}"
+def _row(name: str, values: Iterable[int]) -> str:
+    rows = sorted(values) or [0]
+    shares = [rows[min(len(rows) - 1, int(len(rows) * share))] for share in (0.5, 0.9, 0.99)]
+    return f"{name:32}{len(rows):>7}" + "".join(f"{value:>8}" for value in (*shares, rows[-1]))
 
 
 def _print(text: str) -> None:

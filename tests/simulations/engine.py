@@ -13,6 +13,7 @@ from tests.simulations.watch import Watch
 from tests.simulations.world import SYMBOL, JumpingClock, World
 from tests.support.engine_rig import Rig
 from trader_cli.domain.rules import BridgeRules, EntryPolicy
+from trader_cli.errors import VenueError
 
 EVENTS = (
     *("ADD", "ADD", "flip", "CUT_LOSS", "HOLD", "foreign close", "vanish", "gap", "die", "die"),
@@ -68,6 +69,7 @@ class ByEngine:
             hedge=self.hedge,
             troubles=tuple(troubles),
             gaps=tuple(self.watch.end()),
+            lives=tuple(self.watch.lives),
             failures=tuple(failures_of(self.watch, self.rig.journal, self._wanted())),
             codes=self.world.session.codes,
             said=(*self.said, *(f"{event} {dict(fields)}" for event, fields in self.rig.events)),
@@ -90,7 +92,7 @@ class ByEngine:
             case "gap":
                 self.world.gap(self._chance.choice([-1, 1]) * self._chance.uniform(0.0005, 0.006))
             case "stop hit" | "target hit":
-                self._hit("STOP_MARKET" if event == "stop hit" else "TAKE_PROFIT_MARKET")
+                self.troubles.hit("STOP_MARKET" if event == "stop hit" else "TAKE_PROFIT_MARKET")
             case "die":
                 await self._die()
                 await self.world.wait(self._chance.uniform(0.2, 4))
@@ -111,8 +113,15 @@ class ByEngine:
     async def _start(self) -> None:
         # The first look of the engine is driven by the rig, which knows no late answers.
         self.world.session.latency_ms = 0
+        while True:
+            try:
+                await self.rig.start(session=self.world.session)
+            except VenueError as error:
+                self.said.append(f"could not start: {error.message}")
+                await self.world.wait(0.5)
+            else:
+                break
         self.watch.is_attended = True
-        await self.rig.start(session=self.world.session)
         self.watch.look()
         self.world.session.latency_ms = self._latency_ms
 
@@ -136,15 +145,6 @@ class ByEngine:
             for row in self.rig.reports("signal")
             if "quantity" in row
         }
-
-    def _hit(self, kind: str) -> None:
-        for row in self.watch.algos():
-            if row["orderType"] == kind:
-                beyond = Decimal(self._chance.randint(-1, 20))
-                rises = (row["side"] == "BUY") is (kind == "STOP_MARKET")
-                price = Decimal(row["triggerPrice"])
-                self.world.jump_to(price + beyond if rises else price - beyond)
-                return
 
     def _close_by_another(self) -> None:
         for side, quantity in self.watch.positions().items():

@@ -113,6 +113,7 @@ class ByHand:
             hedge=self.hedge,
             troubles=tuple(troubles),
             gaps=tuple(self.watch.end()),
+            lives=tuple(self.watch.lives),
             failures=tuple(failures_of(self.watch, self._journal, self.wanted)),
             codes=self.world.session.codes,
             said=tuple(self.said),
@@ -211,7 +212,7 @@ class ByHand:
             case "gap":
                 self.world.gap(self._jump())
             case "stop hit" | "target hit":
-                self._hit("STOP_MARKET" if what == "stop hit" else "TAKE_PROFIT_MARKET")
+                self.troubles.hit("STOP_MARKET" if what == "stop hit" else "TAKE_PROFIT_MARKET")
             case _:
                 await self.world.wait(3)
 
@@ -336,15 +337,6 @@ class ByHand:
         await positions.orders.clean_up_exits(SYMBOL)
 
     # --- others --------------------------------------------------------------------------------
-
-    def _hit(self, kind: str) -> None:
-        for row in self.watch.algos():
-            if row["orderType"] == kind:
-                beyond = Decimal(self._chance.randint(-1, 20))
-                rises = (row["side"] == "BUY") is (kind == "STOP_MARKET")
-                price = Decimal(row["triggerPrice"])
-                self.world.jump_to(price + beyond if rises else price - beyond)
-                return
 
     def _jump(self) -> float:
         return self._chance.choice([-1, 1]) * self._chance.uniform(0.0005, 0.006)

@@ -25,6 +25,7 @@ class Outcome:
 
     Attributes:
         path: who traded and how the position was entered.
+        lives: milliseconds without a stop of every position there was, while attended.
         failures: what should not be; empty where all held.
         codes: how often which error was answered.
         said: how each command or engine ended, for whoever looks into a failure.
@@ -34,6 +35,7 @@ class Outcome:
     hedge: bool
     troubles: tuple[str, ...]
     gaps: tuple[Gap, ...]
+    lives: tuple[int, ...]
     failures: tuple[str, ...]
     codes: Mapping[int, int]
     said: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 
 from tests.simulations.watch import Watch
@@ -85,6 +86,19 @@ class Troubles:
     def vanish(self) -> None:
         """Take the symbol's conditional orders away without a word."""
         self._act(FaultKind.STOP_VANISHED, hint="vanished stop")
+
+    def hit(self, kind: str) -> None:
+        """Let the price reach the trigger of a conditional order, which may get stuck."""
+        if self._chance.random() < 0.3:
+            trouble = self._stuck(0)
+            trouble.happen()
+        for row in self._watch.algos():
+            if row["orderType"] == kind:
+                beyond = Decimal(self._chance.randint(-1, 20))
+                rises = (row["side"] == "BUY") is (kind == "STOP_MARKET")
+                price = Decimal(row["triggerPrice"])
+                self._world.jump_to(price + beyond if rises else price - beyond)
+                return
 
     def _place_fails(self, at_s: float) -> Trouble:
         kind = self._chance.choice([*_LOST, *_REFUSED])

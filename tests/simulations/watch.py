@@ -22,12 +22,14 @@ class Gap:
 
     Attributes:
         cause: what it began with.
+        life: which of the positions it belongs to.
         attended_ms: of it, while a command or an engine was at work.
         is_flat: it ended because nothing was held any more.
     """
 
     cause: str
     began_ms: int
+    life: int
     ended_ms: int = 0
     attended_ms: int = 0
     is_flat: bool = False
@@ -44,7 +46,7 @@ class Watch:
     Attributes:
         is_attended: a command or an engine is at work.
         hint: what a gap that begins now is put down to, e.g. a stop that was made to vanish.
-        largest: the largest position seen, by side.
+        lives: for each position there was, the milliseconds it was without a stop, attended.
     """
 
     paper: PaperVenue
@@ -52,9 +54,10 @@ class Watch:
     is_attended: bool = False
     hint: str = ""
     gaps: list[Gap] = field(default_factory=list)
-    largest: dict[str, Decimal] = field(default_factory=dict)
+    lives: list[int] = field(default_factory=list)
     _open: dict[str, Gap] = field(default_factory=dict)
     _held: dict[str, Decimal] = field(default_factory=dict)
+    _life: dict[str, int] = field(default_factory=dict)
     _looked_ms: int = 0
 
     def look(self) -> None:
@@ -67,13 +70,16 @@ class Watch:
         held, algos = self.positions(), self.algos()
         for side in held.keys() | self._held.keys():
             quantity, before = held.get(side, Decimal(0)), self._held.get(side, Decimal(0))
-            self.largest[side] = max(self.largest.get(side, Decimal(0)), abs(quantity))
+            if quantity * before <= 0 and quantity != 0:
+                self._life[side] = len(self.lives)
+                self.lives.append(0)
             if quantity != 0 and not self._is_covered(side, quantity, algos):
                 turned = quantity * before <= 0
                 if turned and side in self._open:
                     self._close(side, now_ms, is_flat=True)
                 if side not in self._open:
-                    self._open[side] = Gap(self._cause(quantity, before, algos), now_ms)
+                    cause = self._cause(quantity, before, algos)
+                    self._open[side] = Gap(cause, now_ms, self._life[side])
             elif side in self._open:
                 self._close(side, now_ms, is_flat=quantity == 0)
         self._held = held
@@ -142,6 +148,7 @@ class Watch:
     def _close(self, side: str, now_ms: int, *, is_flat: bool) -> None:
         gap = self._open.pop(side)
         gap.ended_ms, gap.is_flat = now_ms, is_flat
+        self.lives[gap.life] += gap.attended_ms
         self.gaps.append(gap)
 
     def _ask(self, what: str) -> Any:

@@ -120,6 +120,7 @@ class FakeVenue:
         sent: every request that arrived, in order.
         log: every call as (method, detail).
         naked: times at which, after a write, a position had no stop although it once had one.
+        next_answer_after_s: how long the next order is without its answer.
         empty_answers: how many of the next answers about positions show none, whatever is held.
     """
 
@@ -144,6 +145,7 @@ class FakeVenue:
         self.quantity_max = Decimal(120)
         self.invisible_until_ms = 0
         self.empty_answers = 0
+        self.next_answer_after_s = 0.0
         self.orders_allowed = 300
         self.before: Callable[[str], None] = lambda method: None
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
@@ -228,7 +230,12 @@ class FakeVenue:
             raise self._forever["place_conditional"]
         failing = isinstance(request, ConditionalRequest) and self._faults["place_conditional"]
         name = "place_conditional" if failing else "send"
-        return await self._do(name, request.client_order_id, lambda: self._accept(request))
+        answer_after_s, self.next_answer_after_s = self.next_answer_after_s, 0.0
+        try:
+            return await self._do(name, request.client_order_id, lambda: self._accept(request))
+        finally:
+            if answer_after_s:
+                await self.clock.sleep(answer_after_s)
 
     async def amend_order(
         self, symbol: str, side: Side, order_id: int, *, quantity: Decimal, price: Decimal

@@ -42,6 +42,7 @@ class SymbolWorker:
         self._withdrawals: list[asyncio.Event] = []
         self._began_ms: dict[str, int] = {}
         self._busy = False
+        self._exits_waiting = 0
 
     @property
     def is_idle(self) -> bool:
@@ -59,6 +60,8 @@ class SymbolWorker:
             self._withdrawals.append(withdrawn)
             if not work.is_add:
                 self._began_ms[work.signal.decision_id] = self._hands.client.venue_now_ms()
+        if isinstance(work, Exit):
+            self._exits_waiting += 1
         self._queue.put_nowait((work, withdrawn))
 
     def withdraw_entries(self) -> None:
@@ -72,8 +75,12 @@ class SymbolWorker:
         while True:
             work, withdrawn = await self._queue.get()
             self._busy = True
+            if isinstance(work, Exit):
+                self._exits_waiting -= 1
             try:
-                await self._do(work, withdrawn)
+                # What is about to be closed needs no stop, and must not wait for one.
+                if not (isinstance(work, Protect) and self._exits_waiting):
+                    await self._do(work, withdrawn)
             finally:
                 self._busy = False
                 if withdrawn in self._withdrawals:

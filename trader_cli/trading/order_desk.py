@@ -66,6 +66,7 @@ from trader_cli.trading.ports import (
 )
 from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused, RiskView
 from trader_cli.trading.risk_view import RiskViewReader
+from trader_cli.trading.sending import send_watched
 
 ORDERS_KEPT_FOR_EXITS: Final = 60
 """Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""
@@ -519,7 +520,7 @@ class OrderDesk(OrderTracker):
                 # Nothing may stand between this look at the latch and the send.
                 self._refuse_while_halted(request.symbol)
             try:
-                return await self.client.send(request)
+                return await send_watched(self, request)
             except (NotSent, RateLimited) as error:
                 pause_s = self.pause_before_retry(error, retry)
                 if pause_s is None:
