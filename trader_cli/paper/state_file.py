@@ -197,5 +197,8 @@ def _read_lines(path: Path, lines: list[bytes]) -> Rows:
         try:
             rows.add_line(line)
         except ValueError as error:
-            raise BrokenInvariant(f"line {number} of {path} is not what was written") from error
+            raise BrokenInvariant(
+                f"line {number} of {path} is not what was written",
+                advice="Move the file away: what it tells and nothing else is lost with it.",
+            ) from error
     return rows
