@@ -14,6 +14,7 @@ INFO = {
     *("equity_usdt", "wallet_balance", "unrealized_pnl", "available_balance", "initial_margin"),
     *("maintenance_margin", "can_trade", "can_withdraw", "position_mode", "multi_assets_mode"),
     *("fee_tier", "updated_ms", "clock_offset_ms"),
+    *("weight_used_1m", "orders_used_10s", "orders_used_1m"),
 }
 PERMISSIONS = {
     *("account_can_trade", "account_can_withdraw", "key_known", "key_can_read"),
@@ -65,6 +66,8 @@ def test_info_and_mode_tell_how_the_account_is_set_up(home: Home) -> None:
     assert set(info) == INFO
     assert mode == {"position_mode": home.mode, "multi_assets_mode": False}
     assert info["position_mode"] == home.mode
+    assert info["weight_used_1m"] > 0
+    assert 0 <= info["orders_used_10s"] <= info["orders_used_1m"]
 
 
 def test_permissions_tell_what_the_key_may_do(home: Home) -> None:

@@ -34,9 +34,18 @@ async def show_balance(desk: Desk) -> Answer:
 
 
 async def show_info(desk: Desk) -> Answer:
-    """Show the account's totals and switches, and how its clock stands to ours."""
+    """Show the account's totals and switches, its clock against ours, and what is used up.
+
+    Weight and orders are the exchange's own counters, those of all processes together.
+    """
     summary = summary_json(await desk.client.get_account_summary())
-    data = summary | {"clock_offset_ms": desk.client.clock_offset_ms}
+    weight, orders_10s, orders_1m = desk.client.used_up()
+    data = summary | {
+        "clock_offset_ms": desk.client.clock_offset_ms,
+        "weight_used_1m": weight,
+        "orders_used_10s": orders_10s,
+        "orders_used_1m": orders_1m,
+    }
     return Answer(data=data, tables=lambda: [pairs("Account", data)])
 
 

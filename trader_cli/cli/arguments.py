@@ -127,3 +127,12 @@ OrderSide = Annotated[Side, typer.Argument(parser=order_side, metavar="SIDE", he
 PositionDirection = Annotated[
     Direction, typer.Argument(parser=position_direction, metavar="SIDE", help="long or short")
 ]
+OfPosition = Annotated[
+    Direction | None,
+    typer.Option(
+        "--position",
+        parser=position_direction,
+        metavar="long|short",
+        help="which position, in hedge mode",
+    ),
+]

@@ -9,13 +9,12 @@ import typer
 
 from trader_cli.cli.arguments import (
     moment_ms,
-    position_direction,
     positive_number,
     symbol_name,
     time_in_force,
 )
 from trader_cli.cli.prices import PriceWish, price_wish
-from trader_cli.domain.terms import Direction, TimeInForce
+from trader_cli.domain.terms import TimeInForce
 from trader_cli.errors import UsageError
 
 Quantity = Annotated[
@@ -44,15 +43,6 @@ ReduceOnly = Annotated[bool, typer.Option("--reduce-only", help="can only reduce
 Validate = Annotated[
     bool,
     typer.Option("--validate", help="let the exchange check it, place nothing (not for stops)"),
-]
-OfPosition = Annotated[
-    Direction | None,
-    typer.Option(
-        "--position",
-        parser=position_direction,
-        metavar="long|short",
-        help="which position, in hedge mode",
-    ),
 ]
 LimitPrice = Annotated[
     PriceWish | None,

@@ -9,6 +9,7 @@ import typer
 
 from trader_cli.cli import position_settings
 from trader_cli.cli.arguments import (
+    OfPosition,
     OptionalSymbol,
     PositionDirection,
     Symbol,
@@ -35,7 +36,6 @@ from trader_cli.cli.position_opening import OpenWish, open_position
 from trader_cli.cli.position_options import (
     ExitStop,
     ExitTarget,
-    OfPosition,
     Quantity,
     RiskUsd,
     Stop,

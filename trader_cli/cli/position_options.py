@@ -7,21 +7,11 @@ from typing import Annotated
 
 import typer
 
-from trader_cli.cli.arguments import position_direction, positive_number
+from trader_cli.cli.arguments import positive_number
 from trader_cli.cli.prices import PriceWish, price_wish
-from trader_cli.domain.terms import Direction
 from trader_cli.errors import UsageError
 from trader_cli.trading.protection_spec import ProtectionSpec
 
-OfPosition = Annotated[
-    Direction | None,
-    typer.Option(
-        "--position",
-        parser=position_direction,
-        metavar="long|short",
-        help="which position, in hedge mode",
-    ),
-]
 Usd = Annotated[
     Decimal | None,
     typer.Option("--usd", parser=positive_number, metavar="N", help="notional, before leverage"),

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from trader_cli.cli.arguments import Symbol, positive_number, strict, whole_number
+from trader_cli.cli.arguments import OfPosition, Symbol, positive_number, strict, whole_number
 from trader_cli.cli.context import trade
 from trader_cli.cli.invocation import Answer, invocation_of
-from trader_cli.cli.position_options import OfPosition
 from trader_cli.cli.position_settings_actions import (
     change_margin,
     set_leverage,

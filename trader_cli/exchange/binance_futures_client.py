@@ -117,6 +117,13 @@ class BinanceFuturesClient(AmendEndpoints, SettingsEndpoints):
         """Return how many orders the account may still send now, in the tighter window."""
         return self._gateway.orders_left()
 
+    def used_up(self) -> tuple[int, int, int]:
+        """Return this minute's request weight and the orders of ten seconds and of the minute.
+
+        As the venue last told any of the processes that share the counters; 0 before it did.
+        """
+        return self._gateway.used_up()
+
     def venue_now_ms(self) -> int:
         """Return the venue's time as estimated now, UTC epoch milliseconds."""
         return self._gateway.venue_now_ms()

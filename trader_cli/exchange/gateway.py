@@ -203,6 +203,11 @@ class Gateway:
         of_ten_seconds, of_minute = self._budget.orders_used(self.venue_now_ms())
         return max(0, min(ORDERS_10S_MAX - of_ten_seconds, ORDERS_1M_MAX - of_minute))
 
+    def used_up(self) -> tuple[int, int, int]:
+        """Return this minute's request weight and the orders of ten seconds and of the minute."""
+        venue_ms = self.venue_now_ms()
+        return (self._budget.weight_used(venue_ms), *self._budget.orders_used(venue_ms))
+
     async def close(self) -> None:
         """Close the connections; calls made later end in `NotSent`."""
         self._closed = True
