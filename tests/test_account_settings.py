@@ -248,3 +248,29 @@ async def test_a_close_under_any_failure_ends_flat_without_orphans_and_never_tur
     assert closed.flat
     said = [note for note in closed.notes if "may still rest" in note]
     assert bool(resting) <= bool(said), "what rests is said"
+
+
+async def test_margin_type_of_a_held_symbol_is_not_told_to_lose_its_stop_first(
+    desk: PaperDesk,
+) -> None:
+    order = {"symbol": SYMBOL, "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    desk.paper.ask("POST", "/fapi/v1/order", order)
+    stop = {"symbol": SYMBOL, "side": "SELL", "type": "STOP_MARKET", "triggerPrice": "90000"}
+    more = {"algoType": "CONDITIONAL", "closePosition": "true"}
+    desk.paper.ask("POST", "/fapi/v1/algoOrder", stop | more)
+
+    with pytest.raises(Rejected, match="is held") as caught:
+        await desk.run(desk.positions.set_margin_type(SYMBOL, MarginType.ISOLATED))
+
+    assert caught.value.code == -4047
+    assert "close it first" in (caught.value.advice or "")
+
+
+async def test_margin_type_beside_resting_orders_alone_names_the_orders(desk: PaperDesk) -> None:
+    order = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "quantity": "0.01"}
+    desk.paper.ask("POST", "/fapi/v1/order", order | {"price": "90000", "timeInForce": "GTC"})
+
+    with pytest.raises(Rejected, match="open orders") as caught:
+        await desk.run(desk.positions.set_margin_type(SYMBOL, MarginType.ISOLATED))
+
+    assert caught.value.code == -4047

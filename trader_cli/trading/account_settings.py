@@ -21,6 +21,8 @@ from trader_cli.trading.settings_change import change
 _ORDERS_OPEN: Final = -4067
 _POSITIONS_OPEN: Final = -4068
 _NEVER_LOWER: Final = -4161
+_NOT_IDLE: Final = (-4047, -4048)
+"""The margin type cannot change: orders rest on the symbol, or a position is held."""
 _MARGIN_TOLERANCE: Final = Decimal("0.01")
 
 
@@ -74,13 +76,25 @@ async def set_margin_type(desk: OrderDesk, config: SymbolConfig, margin_type: Ma
     async def is_done() -> bool:
         return (await config_of(desk, symbol)).margin_type is margin_type
 
-    await change(
-        lambda: desk.client.set_margin_type(symbol, margin_type),
-        is_done,
-        what=f"set margin type {margin_type} of {symbol}",
-        clock=desk.clock,
-        absence_ms=desk.absence_ms,
-    )
+    try:
+        await change(
+            lambda: desk.client.set_margin_type(symbol, margin_type),
+            is_done,
+            what=f"set margin type {margin_type} of {symbol}",
+            clock=desk.clock,
+            absence_ms=desk.absence_ms,
+        )
+    except Rejected as error:
+        if error.code not in _NOT_IDLE:
+            raise
+        if all(row.is_flat for row in await desk.client.get_position_risk(symbol)):
+            raise
+        # The exchange may name the orders first: whoever cancelled those would lose the stop.
+        raise Rejected(
+            f"{symbol} is held: its margin type changes only while nothing is held and rests",
+            code=error.code,
+            advice=f"close it first (trader position close {symbol}); its stop stays until then",
+        ) from error
 
 
 async def move_margin(desk: OrderDesk, position: Position, amount: Decimal) -> Position:
