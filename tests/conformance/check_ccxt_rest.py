@@ -216,6 +216,16 @@ class CheckOrders:
         assert order["status"] == "open"
         assert order["price"] > 0
 
+    @pytest.mark.parametrize("mode", ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"])
+    def shows_self_trade_prevention(self, client: Any, paper: PaperExchange, mode: str) -> None:
+        price = float(paper.near("BTCUSDT", -2))
+
+        order = client.create_order(
+            BTC, "limit", "buy", 0.01, price, {"selfTradePreventionMode": mode}
+        )
+
+        assert order["info"]["selfTradePreventionMode"] == mode
+
     def shows_client_order_id(self, client: Any, paper: PaperExchange) -> None:
         price = float(paper.near("BTCUSDT", -2))
         order = client.create_order(BTC, "limit", "buy", 0.01, price, {"clientOrderId": "mine-1"})
@@ -473,6 +483,20 @@ class CheckAccount:
         client.create_order(BTC, "market", "sell", 0.01, None, {"positionSide": "LONG"})
         client.create_order(BTC, "market", "buy", 0.02, None, {"positionSide": "SHORT"})
         assert client.fetch_positions([BTC]) == []
+
+    def shows_exits_in_hedge_mode(self, client: Any, paper: PaperExchange) -> None:
+        client.set_position_mode(True)
+        client.create_order(BTC, "market", "buy", 0.01, None, {"positionSide": "LONG"})
+        trigger = float(paper.near("BTCUSDT", -2))
+
+        stop = client.create_order(
+            *(BTC, "STOP_MARKET", "sell", 0.01, None),
+            {"triggerPrice": trigger, "positionSide": "LONG"},
+        )
+
+        assert stop["info"]["positionSide"] == "LONG"
+        with pytest.raises(ccxt.ExchangeError, match="-4061"):
+            client.create_order(BTC, "market", "sell", 0.01)
 
     def shows_mode_that_is_set_already(self, client: Any) -> None:
         with pytest.raises(ccxt.OperationRejected, match="-4059"):

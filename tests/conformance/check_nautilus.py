@@ -1,11 +1,13 @@
 """nautilus_trader's live node with its Binance adapter: market data, orders, positions, user data.
 
-It knows only one base for HTTP and one for WebSockets and never routes on foreign hosts.
+Its older line knows one base for HTTP and one for WebSockets and never routes on foreign hosts; the
+newer one has a base of its own for user data.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -108,30 +110,85 @@ def common(paper: PaperExchange) -> dict[str, Any]:
     }
 
 
+def node_of(common: dict[str, Any], strategy: Strategy) -> TradingNode:
+    """Return a node that reconciles at its start and runs one strategy."""
+    execution = dict(common)
+    if "base_url_ws_stream" in BinanceExecClientConfig.__struct_fields__:
+        stream_url = common["base_url_ws"]
+        execution |= {
+            "base_url_ws": f"{stream_url}/ws-fapi/v1",
+            "base_url_ws_stream": stream_url,
+        }
+    node = TradingNode(
+        config=TradingNodeConfig(
+            trader_id=TraderId("PAPER-001"),
+            logging=LoggingConfig(log_level="WARNING"),
+            data_clients={BINANCE: BinanceDataClientConfig(**common)},
+            exec_clients={BINANCE: BinanceExecClientConfig(**execution)},
+            timeout_disconnection=2.0,
+            timeout_post_stop=1.0,
+        ),
+        loop=asyncio.get_running_loop(),
+    )
+    node.trader.add_strategy(strategy)
+    node.add_data_client_factory(BINANCE, BinanceLiveDataClientFactory)
+    node.add_exec_client_factory(BINANCE, BinanceLiveExecClientFactory)
+    node.build()
+    return node
+
+
+async def run_until(common: dict[str, Any], strategy: Any, done: Callable[[], bool]) -> None:
+    """Run a node with a strategy until something is so, and end it."""
+    node = node_of(common, strategy)
+    running = asyncio.create_task(node.run_async())
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while not done():
+                await asyncio.sleep(0.05)
+    finally:
+        await node.stop_async()
+        running.cancel()
+
+
+class Positioned(RoundTrip):
+    """Buys at market, rests a limit order, and leaves both."""
+
+    rested = False
+
+    def on_order_accepted(self, event: Any) -> None:
+        self.rested = self._resting is not None
+
+
+class Watcher(Strategy):
+    """Does nothing and remembers what it found when it started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Decimal] | None = None
+        self.resting: list[str] = []
+
+    def on_start(self) -> None:
+        self.resting = [str(order.client_order_id) for order in self.cache.orders_open()]
+        self.held = [p.signed_decimal_qty() for p in self.cache.positions_open()]
+
+
 class CheckLiveNode:
     async def shows_a_round_trip(self, common: dict[str, Any]) -> None:
-        node = TradingNode(
-            config=TradingNodeConfig(
-                trader_id=TraderId("PAPER-001"),
-                logging=LoggingConfig(log_level="WARNING"),
-                data_clients={BINANCE: BinanceDataClientConfig(**common)},
-                exec_clients={BINANCE: BinanceExecClientConfig(**common)},
-                timeout_disconnection=2.0,
-                timeout_post_stop=1.0,
-            ),
-            loop=asyncio.get_running_loop(),
-        )
         strategy = RoundTrip()
-        node.trader.add_strategy(strategy)
-        node.add_data_client_factory(BINANCE, BinanceLiveDataClientFactory)
-        node.add_exec_client_factory(BINANCE, BinanceLiveExecClientFactory)
-        node.build()
-        running = asyncio.create_task(node.run_async())
-        try:
-            await asyncio.wait_for(strategy.done.wait(), WITHIN_S)
-        finally:
-            await node.stop_async()
-            running.cancel()
+
+        await run_until(common, strategy, strategy.done.is_set)
 
         assert strategy.steps == ["bought", "rested", "moved", "cancelled", "sold"]
         assert {"quote", "book"} <= strategy.seen
+
+    async def shows_what_is_held_and_rests_when_it_starts(
+        self, common: dict[str, Any], paper: PaperExchange
+    ) -> None:
+        first = Positioned()
+        await run_until(common, first, lambda: first.rested)
+        second = Watcher()
+
+        await run_until(common, second, lambda: second.held is not None)
+
+        assert second.held == [Decimal("0.010")]
+        assert len(second.resting) == 1

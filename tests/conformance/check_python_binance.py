@@ -5,9 +5,11 @@ Its class attributes are turned as its users turn them; everything else is as it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from binance.client import Client
@@ -163,6 +165,26 @@ class CheckOrders:
 
         assert order["status"] == status
 
+    def shows_good_till_date(self, client: Any, paper: PaperExchange) -> None:
+        until = client.futures_time()["serverTime"] + 700_000
+
+        order = client.futures_create_order(**limit(paper, timeInForce="GTD", goodTillDate=until))
+
+        assert (order["status"], order["goodTillDate"]) == ("NEW", until // 1_000 * 1_000)
+
+    def shows_price_match(self, client: Any) -> None:
+        order = client.futures_create_order(
+            **ORDER, type="LIMIT", timeInForce="GTC", priceMatch="QUEUE_5"
+        )
+
+        assert (order["status"], order["priceMatch"]) == ("NEW", "QUEUE_5")
+
+    @pytest.mark.parametrize("mode", ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"])
+    def shows_self_trade_prevention(self, client: Any, paper: PaperExchange, mode: str) -> None:
+        order = client.futures_create_order(**limit(paper, selfTradePreventionMode=mode))
+
+        assert order["selfTradePreventionMode"] == mode
+
     def shows_names_in_any_case(self, client: Any, paper: PaperExchange) -> None:
         order = client.futures_create_order(**limit(paper))
 
@@ -255,6 +277,18 @@ class CheckBatches:
             symbol=BTC, orderidlist=[order["orderId"] for order in orders]
         )
         assert [order["status"] for order in ended] == ["CANCELED", "CANCELED"]
+
+    def shows_batch_changed(self, client: Any, paper: PaperExchange) -> None:
+        order = client.futures_create_order(**limit(paper))
+        wish = {"quantity": "0.020", "price": str(paper.near(BTC, -3))}
+        wishes = json.dumps([{**ORDER, **wish, "orderId": order["orderId"]}])
+
+        # Its own method for this signs other bytes than it sends, which the real exchange refuses.
+        (changed,) = client._request_futures_api(
+            *("put", "batchOrders", True), data={"batchOrders": quote(wishes)}, force_params=True
+        )
+
+        assert (changed["orderId"], changed["origQty"]) == (order["orderId"], "0.020")
 
     def shows_batch_with_one_refused(self, client: Any, paper: PaperExchange) -> None:
         orders = client.futures_place_batch_order(
@@ -390,6 +424,27 @@ class CheckAccount:
             "LONG": "0.010",
             "SHORT": "-0.010",
         }
+
+    def shows_exits_in_hedge_mode(self, client: Any, paper: PaperExchange) -> None:
+        client.futures_change_position_mode(dualSidePosition=True)
+        client.futures_create_order(**ORDER, type="MARKET", positionSide="LONG")
+
+        stop = client.futures_create_algo_order(
+            **OPPOSITE,
+            type="STOP_MARKET",
+            triggerPrice=str(paper.near(BTC, -2)),
+            positionSide="LONG",
+        )
+
+        assert (stop["algoStatus"], stop["positionSide"]) == ("NEW", "LONG")
+        for wish, code in (({"reduceOnly": "true"}, -1106), ({"quantity": "0.020"}, -2024)):
+            with pytest.raises(BinanceAPIException) as refused:
+                client.futures_create_order(
+                    **{**OPPOSITE, **wish}, type="MARKET", positionSide="LONG"
+                )
+            assert refused.value.code == code
+        client.futures_create_order(**OPPOSITE, type="MARKET", positionSide="LONG")
+        assert client.futures_position_information(symbol=BTC) == []
 
     def shows_multi_assets_mode_refused(self, client: Any) -> None:
         assert client.futures_get_multi_assets_mode() == {"multiAssetsMargin": False}

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from binance import AsyncClient, BinanceSocketManager
+from binance import AsyncClient, BinanceSocketManager, ThreadedWebsocketManager
 from binance.exceptions import BinanceAPIException
+from binance.ws.depthcache import FuturesDepthCacheManager
 from check_python_binance import BTC, OPPOSITE, ORDER, limit, turned
-from paper_exchange import PaperExchange
+from paper_exchange import PaperExchange, eventually
 
 WITHIN_S = 10.0
 
@@ -92,6 +93,33 @@ class CheckMarketStreams:
         async with manager.futures_multiplex_socket(streams) as socket:
             for stream in streams:
                 await first(socket, lambda message, wanted=stream: message["stream"] == wanted)
+
+    async def shows_depth_cache(self, client: Any, manager: Any) -> None:
+        cache_of = FuturesDepthCacheManager(client, BTC, bm=manager)
+
+        async with cache_of as socket, asyncio.timeout(WITHIN_S):
+            cache = await socket.recv()
+
+        assert cache.get_bids()[0][0] < cache.get_asks()[0][0]
+
+    def shows_streams_in_a_thread(self, paper: PaperExchange, monkeypatch: Any) -> None:
+        # It makes its own client and manager, so that the classes themselves are turned.
+        for name, value in vars(turned(AsyncClient, paper)).items():
+            if name.endswith("_URL"):
+                monkeypatch.setattr(AsyncClient, name, value)
+        monkeypatch.setattr(BinanceSocketManager, "FSTREAM_URL", f"{paper.stream_url}/")
+        heard: list[Any] = []
+        threaded = ThreadedWebsocketManager(paper.api_key, paper.api_secret)
+        threaded.start()
+
+        threaded.start_aggtrade_futures_socket(heard.append, BTC)
+        threaded.start_all_mark_price_socket(heard.append)
+
+        try:
+            eventually(lambda: {row.get("stream") for row in heard} >= {"btcusdt@aggTrade"}, 10)
+            eventually(lambda: any("markPrice" in str(row.get("stream")) for row in heard), 10)
+        finally:
+            threaded.stop()
 
 
 class CheckUserStream:

@@ -156,7 +156,7 @@ class CheckOrders:
         assert order["priceMatch"] == match
         assert Decimal(order["price"]) > 0
 
-    @pytest.mark.parametrize("mode", ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"])
+    @pytest.mark.parametrize("mode", ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"])
     def shows_self_trade_prevention(self, rest: Any, mode: str) -> None:
         assert rest(self_trade_prevention_mode=mode)["selfTradePreventionMode"] == mode
 
@@ -394,6 +394,21 @@ class CheckAccount:
         assert {row["positionSide"] for row in ask("position_information_v3")} == {"LONG", "SHORT"}
         ask("position_adl_quantile_estimation")
         ask("account_information_v2")
+
+    def shows_exits_in_hedge_mode(self, ask: RestAsker, market: Any, paper: PaperExchange) -> None:
+        ask("change_position_mode", "true")
+        market(position_side="LONG")
+
+        algo = ask(
+            *("new_algo_order", "CONDITIONAL", BTC, "SELL", "STOP_MARKET"),
+            position_side="LONG",
+            quantity="0.010",
+            trigger_price=str(paper.near(BTC, -2)),
+        )
+        closed = market("SELL", position_side="LONG")
+
+        assert (algo["positionSide"], closed["status"]) == ("LONG", "FILLED")
+        assert ask("position_information_v3") == []
 
     def shows_modes_that_are_set_already(self, ask: RestAsker) -> None:
         for method, word in (

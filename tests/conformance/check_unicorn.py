@@ -1,4 +1,4 @@
-"""unicorn-binance: its REST client and its socket manager, which picks events in the address."""
+"""unicorn-binance: its REST client, its socket manager, and its depth cache over both."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from paper_exchange import PaperExchange
+from paper_exchange import PaperExchange, eventually
+from unicorn_binance_local_depth_cache import BinanceLocalDepthCacheManager
+from unicorn_binance_local_depth_cache.exceptions import DepthCacheOutOfSync
 from unicorn_binance_rest_api import BinanceRestApiManager
 from unicorn_binance_websocket_api import BinanceWebSocketApiManager
+from unicorn_binance_websocket_api.connection_settings import CONNECTION_SETTINGS, Exchanges
 
 BTC = "BTCUSDT"
 ORDER = {"symbol": BTC, "side": "BUY", "quantity": "0.010"}
@@ -96,3 +99,33 @@ class CheckStreams:
         stream = manager.create_stream([channel], [BTC.lower()], stream_buffer_name=True)
 
         assert first(manager, stream, lambda payload: payload.get("e") == event)["s"] == BTC
+
+
+class CheckDepthCache:
+    def shows_book_kept_from_a_snapshot_and_its_differences(
+        self, client: Any, paper: PaperExchange, monkeypatch: Any
+    ) -> None:
+        # It makes its own socket manager, whose addresses stand in a table.
+        own = CONNECTION_SETTINGS[Exchanges.BINANCE_FUTURES]
+        turned = (own[0], f"{paper.stream_url}/", f"{paper.stream_url}/ws-fapi/v1")
+        monkeypatch.setitem(CONNECTION_SETTINGS, Exchanges.BINANCE_FUTURES, turned)
+        cache = BinanceLocalDepthCacheManager(
+            exchange="binance.com-futures", ubra_manager=client, warn_on_update=False
+        )
+        try:
+            cache.create_depthcache(markets=[BTC])
+            bid = eventually(lambda: best(cache.get_bids), 30)
+            ask = best(cache.get_asks)
+        finally:
+            cache.stop_manager()
+
+        assert ask is not None
+        assert bid < ask
+
+
+def best(side: Callable[..., Any]) -> float | None:
+    """Return the best price of a side, None while the cache is not in step."""
+    try:
+        return float(side(BTC, limit_count=1)[0][0])
+    except DepthCacheOutOfSync:
+        return None

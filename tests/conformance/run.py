@@ -38,12 +38,14 @@ class Client:
         requirements: exact versions, so that a failure is this project's change and not theirs.
         programs: its `check_*.py` files, run in one go against one exchange.
         more: left out unless asked for.
+        python: the interpreter it needs, None for the one that runs this.
     """
 
     name: str
     requirements: tuple[str, ...]
     programs: tuple[str, ...]
     more: bool = False
+    python: str | None = None
 
 
 CLIENTS: Final = (
@@ -70,7 +72,11 @@ CLIENTS: Final = (
     ),
     Client(
         name="unicorn-binance",
-        requirements=("unicorn-binance-rest-api==2.12.0", "unicorn-binance-websocket-api==2.16.1"),
+        requirements=(
+            "unicorn-binance-rest-api==2.12.0",
+            "unicorn-binance-websocket-api==2.16.1",
+            "unicorn-binance-local-depth-cache==2.14.0",
+        ),
         programs=("check_unicorn.py",),
         more=True,
     ),
@@ -78,6 +84,19 @@ CLIENTS: Final = (
         name="nautilus-trader",
         requirements=("nautilus_trader==1.221.0",),
         programs=("check_nautilus.py",),
+        more=True,
+    ),
+    Client(
+        name="nautilus-trader-new",
+        requirements=("nautilus_trader==1.231.0",),
+        programs=("check_nautilus.py", "check_nautilus_conditional.py"),
+        more=True,
+        python="python3.12",
+    ),
+    Client(
+        name="freqtrade",
+        requirements=("freqtrade==2026.9",),
+        programs=("check_freqtrade.py",),
         more=True,
     ),
 )
@@ -153,8 +172,11 @@ def _install(client: Client, venv: Path, python: Path) -> str:
     """Return what went wrong, "" if nothing did; an environment that is there is kept."""
     if python.exists():
         return ""
+    base = sys.executable if client.python is None else shutil.which(client.python)
+    if base is None:
+        return f"{client.python} is not on PATH"
     commands = (
-        [sys.executable, "-m", "venv", str(venv)],
+        [base, "-m", "venv", str(venv)],
         [
             *(str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"),
             *(*client.requirements, *_RUNNER),
