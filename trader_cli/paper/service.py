@@ -54,8 +54,10 @@ def serve(
     try:
         asyncio.run(_serve(premises, state, options or PaperOptions(), clock, on_ready))
     finally:
-        state.close()
-        premises.leave()
+        try:
+            state.close()
+        finally:
+            premises.leave()
 
 
 async def _serve(

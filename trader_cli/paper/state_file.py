@@ -135,9 +135,11 @@ class FileState:
         clear_tables(self._tables())
 
     def close(self) -> None:
-        self._tables()
-        self._writer.shutdown()
-        self._db.close()
+        try:
+            self._tables()
+        finally:
+            self._writer.shutdown()
+            self._db.close()
 
     def _tables(self) -> sqlite3.Connection:
         """Return the tables when everything saved is in them."""
