@@ -1,16 +1,15 @@
 """The live engine: everything that happens goes into one queue, one consumer decides.
 
-It wires streams, bridge, timer and readings to `decide`, and `decide`'s wishes to the workers. It
-holds no trading rule: what a signal, a gap or a naked position leads to is decided in `decide`, and
-how it is carried out is the workers'. A task that dies takes the engine with it; the stops rest at
-the exchange, not here.
+It wires what listens, the bridge and the timer to `decide`, and `decide`'s wishes to the workers.
+It holds no trading rule: what a signal, a gap or a naked position leads to is decided in `decide`,
+and how it is carried out is the workers'. A task that dies takes the engine with it; the stops rest
+at the exchange, not here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import Coroutine
 from typing import Final
 
@@ -18,7 +17,7 @@ from trader_cli.bridge.confirm import BridgeEvent, BridgeMemory, SignalSeen
 from trader_cli.bridge.feedback import TradeResult
 from trader_cli.bridge.watcher import BridgeWatcher
 from trader_cli.clock import Clock
-from trader_cli.domain.account_events import MarkPriceChanged, StreamGap, UserEvent
+from trader_cli.domain.account_events import UserEvent
 from trader_cli.domain.signal import Signal
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.advisor_logs import keep_small, log_file_of
@@ -35,20 +34,20 @@ from trader_cli.engine.feedback_loop import FeedbackLoop, Told
 from trader_cli.engine.hands import Report, shown
 from trader_cli.engine.intake import Intake, News
 from trader_cli.engine.latch_watch import LatchWatch
+from trader_cli.engine.listening import Listening
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.engine.options import EngineOptions
 from trader_cli.engine.performing import Performer
 from trader_cli.engine.protecting import Protecting
-from trader_cli.engine.readings import read
 from trader_cli.engine.reconciling import Reconciling
 from trader_cli.engine.record import fact_row, user_event_row
 from trader_cli.engine.recovering import Recovered
 from trader_cli.engine.remembered import remember
-from trader_cli.errors import VenueError
+from trader_cli.engine.run_end import RunEnd
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.gateway import insisting
-from trader_cli.exchange.streams import SILENT, MarketStream, UserStream
+from trader_cli.exchange.streams import MarketStream, UserStream
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy, HaltLatch
@@ -57,21 +56,7 @@ from trader_cli.trading.kill import KillResult, kill
 from trader_cli.trading.risk_manager import RiskManager
 
 _TICK_S: Final = 0.25
-_READ_EVERY_S: Final = 2.0
-_SETTINGS_EVERY: Final = 15
-"""Of this many readings one asks for leverages: 5 weight a symbol, and the stream tells changes."""
-_EQUITY_EVERY_S: Final = 2.0
-_EQUITY_AGAIN_S: Final = 1.0
-_STREAM_WAIT_S: Final = 5.0
-_RECONCILE_PAUSE_S: Final = 1.0
-_WIND_DOWN_S: Final = 20.0
-_POLL_S: Final = 0.05
-_ONCE_QUIET_S: Final = 1.0
-_ONCE_S_MAX: Final = 120.0
 _INBOX_MAX: Final = 100_000
-_RULES_EVERY_S: Final = 3_600.0
-_RULES_AGAIN_S: Final = 60.0
-_ODD_TOLD_MAX: Final = 100
 
 
 class LiveTradingEngine:
@@ -92,9 +77,6 @@ class LiveTradingEngine:
     ) -> None:
         self._client = client
         self._own_client = client.for_own_orders()
-        self._told_odd: set[tuple[str, str]] = set()
-        self._user_stream = user_stream
-        self._market_stream = market_stream
         self._journal = journal
         self._latch = latch
         self._clock = clock
@@ -171,13 +153,25 @@ class LiveTradingEngine:
             remembered=self._remembered,
             put=self._inbox.put,
         )
+        self._listening = Listening(
+            self._hands,
+            user_stream=user_stream,
+            market_stream=market_stream,
+            losses=self._losses,
+            reconciling=self._reconciling,
+            put=self._inbox.put,
+        )
+        self._end = RunEnd(
+            self._hands,
+            performer=self._performer,
+            memory=self._memory,
+            state=lambda: self._state,
+            is_all_heard=self._is_all_heard,
+        )
         self._kill_wanted: asyncio.Queue[str] = asyncio.Queue()
-        self._has_picture = asyncio.Event()
         self._ending = False
         self._journal_failed = False
-        self._ready_since: float | None = None
         self._ticks_waiting = 0
-        self._had_marks = False
 
     # --- what others may ask of it -------------------------------------------------------------
 
@@ -202,8 +196,9 @@ class LiveTradingEngine:
         self._reconciling.want()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in self._jobs()]
-            await self._until_over(stop, for_s=for_s, once=once)
-            await self._wind_down()
+            await self._end.until_over(stop, for_s=for_s, once=once)
+            self._ending = True
+            await self._end.wind_down()
             for task in tasks:
                 task.cancel()
         self._feedback.write()
@@ -270,7 +265,7 @@ class LiveTradingEngine:
         if isinstance(item, SignalSeen):
             self._feedback.saw(item.signal)
         if isinstance(item, Recovered):
-            self._has_picture.set()
+            self._listening.picture_is_there()
             for found in item.owned:
                 self._performer.began(found.symbol, found.ownership.decision_id, found.began_ms)
             for ended in item.gone:
@@ -314,13 +309,9 @@ class LiveTradingEngine:
         return [
             self._performer.run(),
             self._consume(),
-            self._pump_user(),
-            self._pump_market(),
+            *self._listening.jobs(),
             watcher.run(self._take_bridge),
             self._tick(),
-            self._read_regularly(),
-            self._watch_losses(),
-            self._refresh_rules(),
             self._reconciling.run(),
             self._kill_when_wanted(),
             self._feedback.run(options.bridge.feedback_max_age_s / 2),
@@ -341,23 +332,6 @@ class LiveTradingEngine:
             ),
         ]
 
-    async def _pump_user(self) -> None:
-        async for event in self._user_stream.events():
-            await self._inbox.put(event)
-
-    async def _pump_market(self) -> None:
-        async for event in self._market_stream.events():
-            # A price that stops is refused as stale by risk; no account event was missed.
-            if isinstance(event, StreamGap):
-                self._report("gap", {"stream": event.stream, "reason": event.reason})
-                if self._had_marks and (event.stream, event.reason) == ("market", SILENT):
-                    # Mark prices come every second: where they stop, account events may have too.
-                    self._had_marks = False
-                    self._user_stream.renew("the market stream fell silent")
-            elif isinstance(event, MarkPriceChanged):
-                self._had_marks = True
-            self._board.take(event)
-
     async def _take_bridge(self, event: BridgeEvent) -> None:
         await self._inbox.put(event)
 
@@ -369,107 +343,9 @@ class LiveTradingEngine:
             await self._inbox.put(Ticked())
             await self._clock.sleep(_TICK_S)
 
-    async def _read_regularly(self) -> None:
-        """Read orders and positions now and then: a stop can vanish without an event."""
-        for number in itertools.count():
-            await self._clock.sleep(_READ_EVERY_S)
-            with_settings = number % _SETTINGS_EVERY == 0
-            if self._hands.mirror.lacks_event(now_ms=self._client.venue_now_ms()):
-                self._user_stream.renew("silent: a position changed and no event told")
-            try:
-                reading = await read(self._own_client, self._symbols, with_settings=with_settings)
-            except VenueError as error:
-                self._warn("read", error.message)
-            else:
-                await self._inbox.put(reading)
-                self._reconciling.saw(reading)
-            self._tell_odd_rows()
-
-    def _tell_odd_rows(self) -> None:
-        """Tell once of every kind of row that could not be understood and was set aside."""
-        for row in self._client.quarantined:
-            kind = row.stream, row.reason
-            if kind not in self._told_odd and len(self._told_odd) < _ODD_TOLD_MAX:
-                self._told_odd.add(kind)
-                where = "" if row.symbol is None else f" of {row.symbol}"
-                self._warn("drift", f"a row{where} in {row.stream} is set aside: {row.reason}")
-
-    async def _watch_losses(self) -> None:
-        await self._has_picture.wait()
-        while True:
-            pause_s = _EQUITY_EVERY_S
-            try:
-                await self._losses.read()
-            except (VenueError, JournalUnavailable) as error:
-                self._warn("equity", error.message)
-            if self._losses.wants_picture():
-                self._reconciling.want()
-            reading = self._losses.reading
-            if reading is None or not reading.agrees:
-                pause_s = _EQUITY_AGAIN_S
-            await self._clock.sleep(pause_s)
-
-    async def _refresh_rules(self) -> None:
-        """Read the trading rules every hour: a stop on yesterday's tick would be refused."""
-        pause_s = _RULES_EVERY_S
-        while True:
-            await self._clock.sleep(pause_s)
-            try:
-                rules = await self._own_client.refresh_instruments()
-            except VenueError as error:
-                self._warn("rules", error.message)
-                pause_s = _RULES_AGAIN_S
-                continue
-            pause_s = _RULES_EVERY_S
-            for symbol in self._symbols:
-                status = rules[symbol].status if symbol in rules else "gone"
-                if status != "TRADING":
-                    self._warn("rules", f"{symbol} is {status} at the exchange")
-
     async def _kill_when_wanted(self) -> None:
         while True:
             await self.emergency_shutdown(await self._kill_wanted.get(), by=HaltedBy.RULE)
-
-    # --- beginning and end -----------------------------------------------------------------------
-
-    async def _until_over(self, stop: asyncio.Event, *, for_s: float | None, once: bool) -> None:
-        started = self._clock.monotonic()
-        while not stop.is_set():
-            elapsed = self._clock.monotonic() - started
-            if for_s is not None and elapsed >= for_s:
-                return
-            if once and (self._has_settled() or elapsed >= _ONCE_S_MAX):
-                return
-            await self._clock.sleep(_POLL_S)
-
-    def _has_settled(self) -> bool:
-        """Return True if every decision that is present is final, and what is held is protected."""
-        now = self._clock.monotonic()
-        state = self._state
-        busy = (
-            not state.ready
-            or not self._performer.is_idle
-            or bool(state.entries or state.wanted or state.exiting)
-            or not self._is_all_heard
-            or self._memory.recheck_at(now) is not None
-            or any(row.is_own and row.naked_since_ms is not None for row in state.holdings.values())
-        )
-        if busy:
-            self._ready_since = None
-        elif self._ready_since is None:
-            self._ready_since = now
-        return self._ready_since is not None and now - self._ready_since >= _ONCE_QUIET_S
-
-    async def _wind_down(self) -> None:
-        """Take entries back and let exits finish; the consumer goes on meanwhile."""
-        self._ending = True
-        end = self._clock.monotonic() + _WIND_DOWN_S
-        while self._clock.monotonic() < end:
-            self._performer.withdraw_entries()
-            if self._performer.is_idle and self._is_all_heard:
-                return
-            await self._clock.sleep(_POLL_S)
-        self._warn("end", "something was still under way when the time for ending was over")
 
     # --- small things ----------------------------------------------------------------------------
 
@@ -501,7 +377,6 @@ class LiveTradingEngine:
     def _on_advisor(self, event: AdvisorEvent) -> None:
         self._report("advisor", advisor_fields(event))
 
-    @property
     def _is_all_heard(self) -> bool:
         """True while nothing but ticks waits to be consumed; those always come."""
         return self._inbox.qsize() <= self._ticks_waiting
