@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from tests.support.engine_rig import rig
 from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
 from trader_cli.domain.rules import BridgeRules
-from trader_cli.domain.terms import Direction
+from trader_cli.domain.terms import AlgoStatus, Direction
+from trader_cli.engine.protecting import is_stuck
 from trader_cli.errors import NotSent, RateLimited, VenueError
 from trader_cli.paper.faults import FaultKind
 from trader_cli.trading.position_manager import PositionManager
 from trader_cli.trading.position_terms import EntryStyle, Opened
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
 from trader_cli.trading.sending import EXIT_PATIENCE_S, LOOK_AFTER_S
 
 ALGO = "/fapi/v1/algoOrder"
@@ -185,3 +187,38 @@ async def test_an_entry_that_the_stream_told_of_before_its_answer_was_lost_is_pr
 )
 def test_an_order_that_was_seen_is_not_doubted_any_more(status: IntentStatus) -> None:
     assert next_status(status, IntentEvent.DOUBT) is status
+
+
+async def test_a_stop_that_is_stuck_while_it_fires_is_not_taken_for_one_that_rests(
+    floor: Floor,
+) -> None:
+    opened = await open_long(floor)
+    [stop] = floor.venue.stops
+    floor.venue.algos[stop.algo_id] = replace(stop, status=AlgoStatus.TRIGGERING)
+    floor.venue.mark = Decimal(93_900)
+    assert opened.position is not None
+    position = replace(opened.position, mark_price=Decimal(93_900))
+
+    again = await floor.run(
+        floor.orders.protect(position, ProtectionPlan(stop_price=Decimal(94_000)), source="p")
+    )
+
+    assert again.must_close
+
+
+@pytest.mark.parametrize(
+    ("status", "after_ms", "stuck"),
+    [
+        (AlgoStatus.TRIGGERING, 2_000, False),
+        (AlgoStatus.TRIGGERING, 2_001, True),
+        (AlgoStatus.NEW, 60_000, False),
+    ],
+)
+async def test_a_firing_stop_is_given_two_seconds(
+    floor: Floor, status: AlgoStatus, after_ms: int, stuck: bool
+) -> None:
+    await open_long(floor)
+    [stop] = floor.venue.stops
+    firing = replace(stop, status=status, updated_ms=START_MS)
+
+    assert is_stuck(firing, START_MS + after_ms) is stuck

@@ -1,6 +1,6 @@
 """Brackets through many seeded runs: no orphan, no naked position beyond the bound.
 
-    python -m tests.simulations.brackets [--runs N] [--seed S] [--verbose]
+    python -m tests.simulations.brackets [--runs N] [--seed S] [--workers N] [--verbose]
 
 Half the runs are commands by hand, half the live engine, all in this process under a virtual clock,
 on the paper exchange behind transports in memory. Prints how long positions were without a stop,
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -36,19 +38,27 @@ async def simulate(seed: int) -> Outcome:
             await trader.close()
 
 
+def run(seed: int) -> Outcome:
+    """Return what comes of one seed, from outside any event loop."""
+    return asyncio.run(simulate(seed))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--verbose", action="store_true", help="tell of every run")
     asked = parser.parse_args(arguments)
     began = time.monotonic()
     outcomes: dict[int, Outcome] = {}
-    for seed in range(asked.seed, asked.seed + asked.runs):
-        outcomes[seed] = asyncio.run(simulate(seed))
-        if asked.verbose:
-            _print("\n".join(story(seed, outcomes[seed])))
+    seeds = range(asked.seed, asked.seed + asked.runs)
+    with ProcessPoolExecutor(asked.workers) as workers:
+        for seed, outcome in zip(seeds, workers.map(run, seeds, chunksize=4), strict=True):
+            outcomes[seed] = outcome
+            if asked.verbose:
+                _print("\n".join(story(seed, outcome)))
     _print("\n".join(report(outcomes)))
     _print(f"{asked.runs} runs in {time.monotonic() - began:.0f} s")
     return 1 if any(row.failures for row in outcomes.values()) else 0

@@ -17,7 +17,7 @@ from trader_cli.errors import VenueError
 
 EVENTS = (
     *("ADD", "ADD", "flip", "CUT_LOSS", "HOLD", "foreign close", "vanish", "gap", "die", "die"),
-    *("stop hit", "target hit", "wait"),
+    *("stop hit", "stop hit", "target hit", "wait"),
 )
 _QUIET_S = 25.0
 

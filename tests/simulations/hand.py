@@ -43,7 +43,7 @@ from trader_cli.trading.risk_terms import RiskLimits
 ENTRIES = ("bracket limit", "bracket post-only", "bracket ioc", "market", "smart")
 TENDING = (
     *("move stop", "move stop", "add", "add", "reduce", "trailing", "foreign close", "vanish"),
-    *("gap", "stop hit", "target hit", "wait"),
+    *("gap", "stop hit", "stop hit", "target hit", "wait"),
 )
 _COMMAND_S = 60.0
 
@@ -103,8 +103,8 @@ class ByHand:
         await self._open(entry)
         if chance.random() < 0.8:
             await self.world.run(until=self.watch.positions, within_s=12)
-        for _ in range(chance.randint(0, 3)):
-            await self.world.wait(chance.uniform(0.3, 5))
+        for _ in range(chance.randint(0, 4)):
+            await self.world.wait(chance.uniform(0.3, 4))
             await self._tend(chance.choice(TENDING))
         await self.world.wait(chance.uniform(0, 4))
         await self._finish()

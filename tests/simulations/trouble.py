@@ -89,7 +89,7 @@ class Troubles:
 
     def hit(self, kind: str) -> None:
         """Let the price reach the trigger of a conditional order, which may get stuck."""
-        if self._chance.random() < 0.3:
+        if self._chance.random() < 0.4:
             trouble = self._stuck(0)
             trouble.happen()
         for row in self._watch.algos():

@@ -78,7 +78,7 @@ class Watch:
                 if turned and side in self._open:
                     self._close(side, now_ms, is_flat=True)
                 if side not in self._open:
-                    cause = self._cause(quantity, before, algos)
+                    cause = self._cause(quantity, before)
                     self._open[side] = Gap(cause, now_ms, self._life[side])
             elif side in self._open:
                 self._close(side, now_ms, is_flat=quantity == 0)
@@ -135,15 +135,17 @@ class Watch:
             return True
         return sum((Decimal(row["quantity"]) for row in stops), Decimal(0)) >= abs(quantity)
 
-    def _cause(self, quantity: Decimal, before: Decimal, algos: list[Mapping[str, Any]]) -> str:
+    def _cause(self, quantity: Decimal, before: Decimal) -> str:
         if quantity * before <= 0:
             return "first fill"
         if self.hint:
             hint, self.hint = self.hint, ""
             return hint
-        if any(row["algoStatus"] != "NEW" for row in algos):
+        if abs(quantity) > abs(before):
+            return "growth"
+        if any(row["algoStatus"] == "TRIGGERING" for row in self._ask("all_algo")):
             return "stuck stop"
-        return "growth" if abs(quantity) > abs(before) else "lost"
+        return "stop fired in part" if abs(quantity) < abs(before) else "lost"
 
     def _close(self, side: str, now_ms: int, *, is_flat: bool) -> None:
         gap = self._open.pop(side)

@@ -11,7 +11,9 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.account import Position
+from trader_cli.domain.order import AlgoOrder
 from trader_cli.domain.signal import Signal
+from trader_cli.domain.terms import AlgoStatus
 from trader_cli.engine.facts import PositionSeen, ProtectionSeen, StopPassed
 from trader_cli.engine.hands import Hands, shown
 from trader_cli.errors import TraderError
@@ -20,8 +22,19 @@ from trader_cli.trading.flatness import held_position
 from trader_cli.trading.position_terms import Opened
 from trader_cli.trading.protection_spec import ProtectionSpec
 
+_STUCK_MS: Final = 2_000
+"""A stop that fires has been sent on within milliseconds; longer, and it is stuck."""
+
 _RESOLVE_S: Final = 1.0
 """How long a doubtful stop is asked about before another is placed: it may only reduce."""
+
+
+def is_stuck(order: AlgoOrder, now_ms: int) -> bool:
+    """Return True if the order has been firing for longer than firing takes.
+
+    Source: binance-usdm reference §7.4, orders stuck in TRIGGERING.
+    """
+    return order.status is AlgoStatus.TRIGGERING and now_ms - order.updated_ms > _STUCK_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +77,13 @@ class Protecting:
         return self._naked_ms.get(symbol, 0) + running
 
     def is_covered(self, position: Position) -> bool:
-        """Return True if a stop that closes the whole position rests, as far as we know."""
-        return any(covers(position, row) for row in self._hands.mirror.algos(position.symbol))
+        """Return True if a stop that closes the whole position rests, as far as we know.
+
+        One that is stuck while it fires is none.
+        """
+        now_ms = self._hands.client.venue_now_ms()
+        rows = self._hands.mirror.algos(position.symbol)
+        return any(covers(position, row) and not is_stuck(row, now_ms) for row in rows)
 
     def saw(self, symbol: str, *, held: bool, has_stop: bool) -> None:
         """Take in what rests at the exchange beside a position, for the measurement."""

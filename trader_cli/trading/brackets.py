@@ -21,7 +21,7 @@ from trader_cli.domain.client_id import Leg, belong_together, is_own
 from trader_cli.domain.instrument import round_price_in_favour
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
-from trader_cli.domain.terms import Direction, OrderType, PositionSide, WorkingType
+from trader_cli.domain.terms import AlgoStatus, Direction, OrderType, PositionSide, WorkingType
 from trader_cli.errors import OutcomeUnknown, Rejected, TraderError, VenueError
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.trading.flatness import held_position, held_positions
@@ -252,7 +252,12 @@ async def rest_exit(
     instrument = await desk.instrument(spot.symbol)
     price = round_price_in_favour(instrument, trigger_price, spot.direction.exit_side)
     rows = await desk.client.get_open_algo_orders(spot.symbol)
-    own = [row for row in rows if spot.holds(row) and is_own(row.client_order_id)]
+    # One that fires protects by firing; one that is stuck at it does not rest any more.
+    own = [
+        row
+        for row in rows
+        if spot.holds(row) and is_own(row.client_order_id) and row.status is AlgoStatus.NEW
+    ]
     if own:
         own, source = await _of_this_position(desk, spot, own, source)
     same = next((row for row in own if _is_as_wished(row, price)), None)
