@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -66,6 +67,22 @@ async def test_requests_sent_at_once_are_answered_in_their_order(port: PaperPort
     assert [b"serverTime" in body for _, _, body in answers] == [False, True, False]
     assert answers[0][1]["content-type"] == "application/json"
     assert {"date", "x-mbx-used-weight-1m"} <= answers[0][1].keys()
+
+
+async def test_a_call_repeated_is_read_with_its_own_query(port: PaperPort) -> None:
+    """What a request begins with is remembered; what follows is not."""
+    line = await Line.open(port)
+    call = "GET /fapi/v1/klines?symbol=BTCUSDT&interval=1m"
+    for end in ("&limit=3", "&limit=1", ""):
+        line.send(f"{call}{end} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    bodies = [json.loads((await line.answer())[2]) for _ in range(3)]
+    line.send(f"{call} &limit=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    status, _, _ = await line.answer()
+    await line.close()
+
+    assert [len(rows) for rows in bodies[:2]] == [3, 1]
+    assert len(bodies[2]) > 3
+    assert status == 400
 
 
 async def test_a_request_in_pieces_is_answered_when_it_is_whole(port: PaperPort) -> None:

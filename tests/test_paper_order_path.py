@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from trader_cli.domain.terms import (
 from trader_cli.paper.auth import KeyPair
 from trader_cli.paper.order_desk import record_of
 from trader_cli.paper.params import Params
+from trader_cli.paper.protocol import HttpRequest, read_parameters
 from trader_cli.paper.records import OrderRecord, to_json
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.render import pad
@@ -152,3 +154,25 @@ def test_a_good_till_date_is_judged_by_the_time_of_each_order() -> None:
 )
 def test_numbers_are_padded_in_plain_digits(value: str, places: int, text: str) -> None:
     assert pad(Decimal(value), places) == text
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), st.sampled_from(["", "1", "true", "x"])))
+def test_parameters_taken_over_are_those_that_are_copied(values: dict[str, str]) -> None:
+    copied, taken_over = Params(values), Params.of_lower(dict(values))
+
+    for name in values:
+        assert taken_over.has(name.upper()) is copied.has(name.upper())
+        assert taken_over.text(name) == copied.text(name)
+
+
+@given(st.text("aAb1=&%+2C", max_size=30))
+def test_a_query_is_read_as_the_standard_library_reads_it(raw: str) -> None:
+    pairs = parse_qsl(raw, keep_blank_values=True)
+    names = [name.lower() for name, _ in pairs]
+
+    if len(set(names)) < len(names):
+        with pytest.raises(VenueRefusal):
+            read_parameters(HttpRequest(method="GET", path="/", raw_query=raw))
+    else:
+        read = read_parameters(HttpRequest(method="GET", path="/", raw_query=raw))
+        assert read == {name.lower(): value for name, value in pairs}
