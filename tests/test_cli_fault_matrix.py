@@ -45,6 +45,7 @@ CODES: dict[str, dict[str, int]] = {
     "overloaded": {"amend": 6, "": 0},
     "maintenance": {"": 6},
     "unavailable-for-ever": {"": 6},
+    "dropped-for-ever": {**dict.fromkeys((*ONCE, "leverage"), 6), "": 7},
     "too_many_requests": {"amend": 8, "leverage": 8, "": 0},
     "too_many_requests-long": {"cancel": 10, "algo-cancel": 0, "": 8},
     "banned": {"": 8},
@@ -54,6 +55,7 @@ CODES: dict[str, dict[str, int]] = {
     "dropped_executed-amnesia": {"amend": 7, "cancel": 7, "": 0},
     "cancel_only": {**dict.fromkeys((*ENTRIES, "amend"), 2), "algo-place": 5, "": 0},
     "partial_fills": {"place-market": 10, "": 0},
+    "stuck_triggering-fired": {"algo-cancel": 5, "": 0},
     "stop_vanished-before": {"algo-cancel": 5, "": 0},
     "foreign_cancel-before": {"amend": 5, "cancel": 5, "algo-cancel": 5, "": 0},
 }

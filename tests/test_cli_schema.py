@@ -55,6 +55,9 @@ class Row:
         return self.words.replace(" ", "-").replace("/", "|")
 
 
+BANNED = "paper fault arm banned --method GET --amount 1 --forever"
+SECOND_TIME = "--probability 0.5 --seed 10"
+"""A chance that does not strike the first time, and does the second."""
 HALT = "risk halt --reason test"
 ROWS = (
     Row("account balance"),
@@ -170,6 +173,9 @@ ROWS = (
     ),
     Row("order limit BTCUSDT buy 0.001 -2%", code=9, first=(HALT,)),
     Row("order market BTCUSDT buy 0.010", code=10, first=("paper fault arm partial_fills",)),
+    # what is done, and cannot be read again afterwards
+    Row("position margin BTCUSDT isolated", first=(f"{BANNED} --path /fapi/v3/positionRisk",)),
+    Row("position mode one-way", first=(f"{BANNED} --path /fapi/v3/account {SECOND_TIME}",)),
     Row("paper reset", code=2),
     Row("nonsense", code=2),
 )

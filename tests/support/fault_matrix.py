@@ -226,6 +226,7 @@ class Trouble:
         hasty: the command waits two seconds for an answer, not ten.
         ban_s: how long the command's own reads are refused after it has ended, at most.
         meddles: somebody else changes the same things.
+        fires: the stop that is there is made to fire.
     """
 
     name: str
@@ -233,6 +234,7 @@ class Trouble:
     hasty: bool = False
     ban_s: int = 0
     meddles: bool = False
+    fires: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +328,11 @@ class Lane:
         step = self._steps[symbol]
         price = Decimal(self.switch("GET", "/paper/price", {"symbol": symbol})["ask"])
         return str((200 / price / step).to_integral_value(ROUND_UP) * step)
+
+    def let_fall(self, symbol: str) -> None:
+        """Let the market fall by five percent."""
+        price = Decimal(self.switch("GET", "/paper/price", {"symbol": symbol})["bid"])
+        self.switch("POST", "/paper/price", {"symbol": symbol, "price": price * Decimal("0.95")})
 
     def _read_steps(self) -> dict[str, Decimal]:
         with urlopen(f"{self.other.rest_url}/fapi/v1/exchangeInfo", timeout=10) as answer:
@@ -444,6 +451,8 @@ def try_cell(lane: Lane, cell: Cell, symbol: str, own_id: str) -> Trial:
         if write.asks_before and arm.get("path") == "{told_by}":
             values |= {"probability": "0.5", "seed": str(_THIRD_TIME)}
         lane.switch("POST", "/paper/fault", values)
+    if trouble.fires and write.needs is Needs.STOP:
+        lane.let_fall(symbol)
     words = [word.format(symbol=symbol, id=own_id) for word in write.words.split()]
     outcome = lane.run(words, hasty=trouble.hasty)
     armed = lane.switch("GET", "/paper/fault", {})["faults"]
@@ -508,6 +517,10 @@ TROUBLES = (
     Trouble(name="internal", arms=_once("internal")),
     Trouble(name="maintenance", arms=({"kind": "maintenance"},)),
     Trouble(name="unavailable-for-ever", arms=_once("unavailable", forever="true")),
+    *(
+        Trouble(name=f"{kind}-for-ever", arms=_once(kind, forever="true"))
+        for kind in _both("dropped")
+    ),
     Trouble(name="too_many_requests", arms=_once("too_many_requests", amount=1)),
     Trouble(name="too_many_requests-long", arms=_once("too_many_requests", amount=30)),
     Trouble(name="banned", arms=_once("banned", amount=1), ban_s=1),
@@ -526,6 +539,12 @@ TROUBLES = (
     Trouble(name="cancel_only", arms=({"kind": "cancel_only", "path": "{symbol}"},)),
     Trouble(name="partial_fills", arms=({"kind": "partial_fills", "path": "{symbol}"},)),
     Trouble(name="stuck_triggering", arms=({"kind": "stuck_triggering", "path": "{symbol}"},)),
+    Trouble(
+        name="stuck_triggering-fired",
+        arms=({"kind": "stuck_triggering", "path": "{symbol}"},),
+        meddles=True,
+        fires=True,
+    ),
     # what the user stream tells
     *(
         Trouble(name=kind, arms=({"kind": kind, "times": 5},))
