@@ -33,14 +33,13 @@ def client(paper: PaperExchange, markets: dict[str, Any]) -> Iterator[Any]:
 
 
 def turned(paper: PaperExchange) -> Any:
-    """ccxt as anybody would make it, with only the origin replaced."""
+    """ccxt as anybody would make it, with only the origins replaced."""
     exchange = ccxt.binanceusdm({"apiKey": paper.api_key, "secret": paper.api_secret})
-    exchange.options["fetchCurrencies"] = False
     exchange.enableRateLimit = False
-    real = "https://fapi.binance.com"
     for name, url in exchange.urls["api"].items():
-        if isinstance(url, str) and url.startswith(real):
-            exchange.urls["api"][name] = paper.rest_url + url.removeprefix(real)
+        for real in ("https://fapi.binance.com", "https://api.binance.com"):
+            if isinstance(url, str) and url.startswith(real):
+                exchange.urls["api"][name] = paper.rest_url + url.removeprefix(real)
     return exchange
 
 

@@ -22,7 +22,6 @@ WITHIN_S = 10.0
 @pytest_asyncio.fixture
 async def client(paper: PaperExchange) -> AsyncIterator[Any]:
     exchange = ccxt.pro.binanceusdm({"apiKey": paper.api_key, "secret": paper.api_secret})
-    exchange.options["fetchCurrencies"] = False
     exchange.enableRateLimit = False
     turn(exchange.urls["api"], paper)
     await exchange.load_markets()
@@ -34,6 +33,7 @@ def turn(urls: dict[str, Any], paper: PaperExchange) -> None:
     """Replace the origins of Binance's futures wherever ccxt keeps them."""
     origins = {
         "https://fapi.binance.com": paper.rest_url,
+        "https://api.binance.com": paper.rest_url,
         "wss://fstream.binance.com": paper.stream_url,
         "wss://ws-fapi.binance.com": paper.stream_url,
     }
