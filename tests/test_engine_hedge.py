@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine_rig import SYMBOL, Rig, rig
-from trader_cli.domain.rules import BridgeRules
+from trader_cli.domain.rules import BridgeRules, ForeignPolicy, ForeignRules
 
 THEIRS = Decimal("0.02")
 
@@ -123,3 +123,22 @@ async def test_flip_back_and_forth_on_our_own_sides(tmp_path: Path) -> None:
         await world.pass_time(2)
         assert world.algos() == []
         assert len(world.reports("closed")) == 3
+
+
+@pytest.mark.parametrize("hedge", [True, False])
+async def test_stranger_that_is_to_be_ignored_is_not_told_and_still_not_ours(
+    tmp_path: Path, hedge: bool
+) -> None:
+    ignore = ForeignRules(symbols={SYMBOL: ForeignPolicy.IGNORE})
+    async with rig(tmp_path, hedge=hedge, foreign=ignore) as world:
+        await world.start()
+        if hedge:
+            world.decide("SHORT")
+            await world.enter()
+        world.by_hand("BUY", "0.002", **({"positionSide": "LONG"} if hedge else {}))
+        await world.pass_time(3)
+
+        assert "foreign_position" not in [row["kind"] for row in world.reports("warning")]
+        world.decide("CUT_LOSS")
+        await world.pass_time(3)
+        assert {abs(amount) for amount in held(world).values()} == {Decimal("0.002")}

@@ -28,7 +28,7 @@ from tests.support.paper_transport import (
     memory_streams,
 )
 from trader_cli.bridge.feedback import Source
-from trader_cli.domain.rules import BridgeRules, EntryPolicy
+from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules
 from trader_cli.engine.live_trading_engine import LiveTradingEngine
 from trader_cli.engine.options import EngineOptions
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
@@ -128,6 +128,7 @@ class Rig:
         entry: EntryPolicy | None = None,
         limits: RiskLimits | None = None,
         hedge: bool = False,
+        foreign: ForeignRules | None = None,
         clock: ManualClock | None = None,
         machine_ahead_ms: int = 0,
     ) -> None:
@@ -139,6 +140,7 @@ class Rig:
             settings=ExchangeSettings(rate_limits=RateLimitSettings(enabled=False)),
         )
         self.hedge = hedge
+        self.foreign = foreign or ForeignRules()
         if hedge:
             self.paper.ask("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "true"})
         self.network = Network(self.paper)
@@ -192,6 +194,7 @@ class Rig:
                 log_dir=self.root / "logs",
                 bridge=self.bridge,
                 entry=self.entry,
+                foreign=self.foreign,
                 source=Source.PAPER,
                 zone=UTC,
                 hedge_mode=self.hedge,

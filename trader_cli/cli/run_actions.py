@@ -151,6 +151,7 @@ async def _options(
         log_dir=settings.state_dir / "logs",
         bridge=rules,
         entry=settings.entry,
+        foreign=settings.foreign,
         source=_source(settings),
         zone=zone_of(settings.bridge.time_zone),
         hedge_mode=summary.hedge_mode,

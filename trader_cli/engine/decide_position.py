@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from trader_cli.domain.rules import BridgeRules
+from trader_cli.domain.rules import BridgeRules, ForeignPolicy
 from trader_cli.domain.signal import Signal
 from trader_cli.domain.terms import Direction
 from trader_cli.engine.actions import Protect, SettleTrade, Warn
@@ -55,7 +55,7 @@ def _new_holding(draft: Draft, fact: PositionSeen, direction: Direction) -> Hold
     owner = fact.ownership
     if entry is not None and entry.direction is direction:
         owner = ownership_of(entry.signal, draft.now_ms, draft.rules)
-    if owner is None:
+    if owner is None and draft.foreign.policy(fact.symbol) is not ForeignPolicy.IGNORE:
         draft.do(
             Warn(
                 kind="foreign_position",

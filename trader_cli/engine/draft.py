@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from trader_cli.domain.rules import BridgeRules, EntryPolicy
+from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules
 from trader_cli.domain.signal import Signal
 from trader_cli.engine.actions import Action, DropEntry, Exit, Refuse
 from trader_cli.engine.state import EngineState, Holding
@@ -21,6 +21,7 @@ class EngineRules:
 
     bridge: BridgeRules = field(default_factory=BridgeRules)
     entry: EntryPolicy = field(default_factory=EntryPolicy)
+    foreign: ForeignRules = field(default_factory=ForeignRules)
 
 
 class Draft:
@@ -29,6 +30,7 @@ class Draft:
     def __init__(self, state: EngineState, now_ms: int, rules: EngineRules) -> None:
         self.now_ms = now_ms
         self.rules = rules.bridge
+        self.foreign = rules.foreign
         self.protect_within_ms = rules.entry.protect_within_ms
         self.actions: list[Action] = []
         self.ready = state.ready

@@ -31,7 +31,7 @@ from trader_cli.domain.account_events import (
     UserEvent,
 )
 from trader_cli.domain.numbers import ZERO
-from trader_cli.domain.rules import BridgeRules
+from trader_cli.domain.rules import BridgeRules, ForeignPolicy, ForeignRules
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.engine.facts import (
     Fact,
@@ -60,6 +60,7 @@ class Intake:
         protecting: Protecting,
         *,
         symbols: Sequence[str],
+        foreign: ForeignRules,
         state: Callable[[], EngineState],
         on_booked: Callable[[], None],
         on_stream: Callable[[bool], None],
@@ -72,6 +73,7 @@ class Intake:
         self._hands = hands
         self._protecting = protecting
         self._symbols = tuple(symbols)
+        self._foreign = foreign
         self._state = state
         self._on_booked = on_booked
         self._on_stream = on_stream
@@ -256,7 +258,8 @@ class Intake:
         holding = self._state().holdings.get(symbol)
         rows = self._hands.mirror.positions(symbol)
         shown_now = {(symbol, row.position_side) for row in rows}
-        if holding is not None and holding.is_own and self._hands.hedge_mode:
+        is_told = self._foreign.policy(symbol) is not ForeignPolicy.IGNORE
+        if is_told and holding is not None and holding.is_own and self._hands.hedge_mode:
             for row in rows:
                 key = symbol, row.position_side
                 if row.direction is not holding.direction and key not in self._beside:

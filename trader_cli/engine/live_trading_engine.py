@@ -82,7 +82,9 @@ class LiveTradingEngine:
         self._clock = clock
         self._options = options
         self._report = report
-        self._rules = EngineRules(bridge=options.bridge, entry=options.entry)
+        self._rules = EngineRules(
+            bridge=options.bridge, entry=options.entry, foreign=options.foreign
+        )
         self._symbols = options.bridge.symbols
         self._remembered = remember(journal, now_ms=clock.now_ms(), rules=options.bridge)
         self._state = self._remembered.state
@@ -132,6 +134,7 @@ class LiveTradingEngine:
             self._hands,
             protecting,
             symbols=self._symbols,
+            foreign=options.foreign,
             state=lambda: self._state,
             on_booked=self._losses.ledger_is_due,
             on_stream=lambda is_open: self._reconciling.stream_changed(is_open=is_open),

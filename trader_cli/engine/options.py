@@ -8,7 +8,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from trader_cli.bridge.feedback import Source
-from trader_cli.domain.rules import BridgeRules, EntryPolicy
+from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules
 from trader_cli.engine.advisors import AdvisorProgram
 from trader_cli.trading.risk_terms import EntryBlock
 
@@ -32,6 +32,7 @@ class EngineOptions:
     log_dir: Path
     bridge: BridgeRules
     entry: EntryPolicy
+    foreign: ForeignRules = field(default_factory=ForeignRules)
     source: Source
     zone: tzinfo
     hedge_mode: bool
