@@ -72,16 +72,16 @@ async def test_requests_sent_at_once_are_answered_in_their_order(port: PaperPort
 async def test_a_call_repeated_is_read_with_its_own_query(port: PaperPort) -> None:
     """What a request begins with is remembered; what follows is not."""
     line = await Line.open(port)
-    call = "GET /fapi/v1/klines?symbol=BTCUSDT&interval=1m"
-    for end in ("&limit=3", "&limit=1", ""):
+    call = "GET /fapi/v1/depth?symbol=BTCUSDT"
+    for end in ("&limit=10", "&limit=5", ""):
         line.send(f"{call}{end} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     bodies = [json.loads((await line.answer())[2]) for _ in range(3)]
-    line.send(f"{call} &limit=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    line.send(f"{call} &limit=5 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     status, _, _ = await line.answer()
     await line.close()
 
-    assert [len(rows) for rows in bodies[:2]] == [3, 1]
-    assert len(bodies[2]) > 3
+    assert [len(body["bids"]) for body in bodies[:2]] == [10, 5]
+    assert len(bodies[2]["bids"]) > 10
     assert status == 400
 
 
