@@ -89,7 +89,7 @@ class TestReading:
     def test_a_number_seen_before_is_no_excuse_for_a_wrong_one(self) -> None:
         assert Fields("row", {"p": 1}).decimal("p") == Fields("row", {"p": "1"}).decimal("p")
 
-        for wrong in (True, 1.0, "1.", ".1", "1_0"):
+        for wrong in (True, 1.0, "1.", ".1", "1_0", [], {}, None):
             with pytest.raises(DecodeError):
                 Fields("row", {"p": wrong}).decimal("p")
 
