@@ -70,7 +70,8 @@ class Troubles:
             *(self._cancel_fails,) * 2,
             self._read_fails,
             self._amnesia,
-            *(self._blind,) * 2,
+            self._blind,
+            *(self._trail,) * 3,
             *(self._partial_fills,) * 3,
             *(self._stuck,) * 2,
             *(self._vanish,) * 3,
@@ -137,6 +138,16 @@ class Troubles:
             self._world.session.blind_until_ms = self._world.now_ms + lasts_ms
 
         return Trouble(name=f"positions unread for {lasts_ms} ms", at_s=at_s, happen=happen)
+
+    def _trail(self, at_s: float) -> Trouble:
+        trails_ms = self._chance.choice([100, 200, 280])
+        session = self._world.session
+
+        def happen() -> None:
+            session.trails_ms, session.opened_ms = trails_ms, lambda: self._watch.opened_ms
+
+        # From the start: it is how that exchange is.
+        return Trouble(name=f"positions trail by {trails_ms} ms", at_s=0.0, happen=happen)
 
     def _partial_fills(self, at_s: float) -> Trouble:
         return self._arming(

@@ -46,6 +46,7 @@ class Watch:
     Attributes:
         is_attended: a command or an engine is at work.
         hint: what a gap that begins now is put down to, e.g. a stop that was made to vanish.
+        opened_ms: when the last position was opened.
         lives: for each position there was, the milliseconds it was without a stop, attended.
     """
 
@@ -54,6 +55,7 @@ class Watch:
     is_attended: bool = False
     hint: str = ""
     gaps: list[Gap] = field(default_factory=list)
+    opened_ms: int = 0
     lives: list[int] = field(default_factory=list)
     _open: dict[str, Gap] = field(default_factory=dict)
     _held: dict[str, Decimal] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class Watch:
             if quantity * before <= 0 and quantity != 0:
                 self._life[side] = len(self.lives)
                 self.lives.append(0)
+                self.opened_ms = now_ms
             if quantity != 0 and not self._is_covered(side, quantity, algos):
                 turned = quantity * before <= 0
                 if turned and side in self._open:

@@ -71,6 +71,8 @@ class LateSession(MemorySession):
     Attributes:
         latency_ms: of a whole round trip; 0 answers at once.
         blind_until_ms: until then reads show no position.
+        trails_ms: for so long after a position was opened reads do not show it.
+        opened_ms: when the last position was opened.
         codes: how often which error was answered; 0 is an answer lost or broken.
     """
 
@@ -82,6 +84,8 @@ class LateSession(MemorySession):
         self._timeout_s = 10.0
         self.latency_ms = 0
         self.blind_until_ms = 0
+        self.trails_ms = 0
+        self.opened_ms: Callable[[], int] = lambda: 0
         self.codes: Counter[int] = Counter()
 
     def request(self, method: str, url: URL, **options: Any) -> Any:
@@ -105,7 +109,8 @@ class LateSession(MemorySession):
         if answer.status == DROPPED:
             raise aiohttp.ServerDisconnectedError
         body = answer.body
-        if request.path.endswith("/positionRisk") and self._clock.now_ms() < self.blind_until_ms:
+        blind_until_ms = max(self.blind_until_ms, self.opened_ms() + self.trails_ms)
+        if request.path.endswith("/positionRisk") and self._clock.now_ms() < blind_until_ms:
             body = b"[]"
         headers = {"Content-Type": "application/json", **answer.headers}
         yield MemoryResponse(answer.status, headers, body)
