@@ -124,6 +124,24 @@ async def test_an_amendment_in_doubt_is_asked_about_and_never_repeated(
     assert floor.venue.called("amend_order") == 1
 
 
+@pytest.mark.parametrize(("failures", "sent"), [(1, 2), (3, 4), (4, 4)])
+async def test_an_amendment_that_was_proven_not_executed_is_tried_again_three_times(
+    floor: Floor, failures: int, sent: int
+) -> None:
+    order = await resting(floor)
+    for _ in range(failures):
+        floor.venue.fail("amend_order", NotSent("Service Unavailable."))
+    wish = floor.orders.amend(str(order.order_id), source="a", price=Decimal(91_000))
+
+    if failures < 4:
+        assert (await floor.run(wish)).order.price == Decimal(91_000)
+    else:
+        with pytest.raises(NotSent):
+            await floor.run(wish)
+
+    assert floor.venue.called("amend_order") == sent
+
+
 async def test_an_amendment_that_cannot_be_asked_about_stays_unknown(floor: Floor) -> None:
     order = await resting(floor)
     floor.venue.fail("amend_order", unknown())

@@ -41,12 +41,10 @@ _UNPROVEN = {**dict.fromkeys(ONCE, 7), "leverage": 7, "": 0}
 _UNPROVEN_EXECUTED = {"": 7}
 CODES: dict[str, dict[str, int]] = {
     **dict.fromkeys((*DOUBTS, "internal"), _NOT_EXECUTED),
-    "unavailable": {"amend": 6, "": 0},
-    "overloaded": {"amend": 6, "": 0},
     "maintenance": {"": 6},
     "unavailable-for-ever": {"": 6},
     "dropped-for-ever": {**dict.fromkeys((*ONCE, "leverage"), 6), "": 7},
-    "too_many_requests": {"amend": 8, "leverage": 8, "": 0},
+    "too_many_requests": {"leverage": 8, "": 0},
     "too_many_requests-long": {"cancel": 10, "algo-cancel": 0, "": 8},
     "banned": {"": 8},
     **{f"{doubt}-blind": _UNPROVEN for doubt in DOUBTS},

@@ -9,6 +9,8 @@ Source: binance-usdm reference §6.3 (PUT), §5.4 (-5024 to -5029), §7.1 (no am
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -77,6 +79,8 @@ async def amend_limit(
         Halted, RefusedByRisk: our own rules; the order rests as before.
         Rejected, NotSent, RateLimited: proven not amended.
         OutcomeUnknown: not known whether it was amended, within `within_s` seconds of asking.
+
+    With `within_s` 0 nothing is waited for either: what is proven not executed is not tried again.
     """
     if order.type is not OrderType.LIMIT:
         raise UsageError(f"{order.type} orders cannot be amended, only LIMIT", code="not_a_limit")
@@ -92,9 +96,14 @@ async def amend_limit(
             advice="cancel it to keep what is executed and no more",
         )
     left = replace(request, quantity=request.quantity - order.filled_quantity)
-    await desk.approve_change(left, lambda view: _without(view, order), stop_price, still_wanted)
+
+    async def approve() -> None:
+        await desk.approve_change(
+            left, lambda view: _without(view, order), stop_price, still_wanted
+        )
+
     try:
-        amended = await desk.send_amendment(order, price=request.price, quantity=request.quantity)
+        amended = await _send(desk, order, request, approve, may_wait=within_s > 0)
     except Rejected as error:
         if error.code != NO_NEED:
             raise
@@ -102,6 +111,27 @@ async def amend_limit(
     except OutcomeUnknown as error:
         amended = await _settle(desk, order, request, error, within_s)
     return Amended(before=order, order=amended, notes=fitted.notes)
+
+
+async def _send(
+    desk: OrderDesk,
+    order: Order,
+    request: LimitRequest,
+    approve: Callable[[], Awaitable[None]],
+    *,
+    may_wait: bool,
+) -> Order:
+    """Send, and again, approved anew, while it is proven that nothing was executed."""
+    for retry in itertools.count():
+        await approve()
+        try:
+            return await desk.send_amendment(order, price=request.price, quantity=request.quantity)
+        except (NotSent, RateLimited) as error:
+            pause_s = desk.pause_before_retry(error, retry) if may_wait else None
+            if pause_s is None:
+                raise
+            await desk.clock.sleep(pause_s)
+    raise AssertionError("the last try returns or raises")
 
 
 async def amend_conditional(
