@@ -128,6 +128,8 @@ class TestChoice:
             upstream_url="http://127.0.0.1:1",
             upstream_stream_url="ws://127.0.0.1:1",
             characters={"BTCUSDT": {"volatility": "0.9"}},
+            rate_limits=False,
+            old_streams=False,
         )
         read = _parser().parse_args(["--home", str(tmp_path), *options.arguments()])
 
@@ -139,6 +141,9 @@ class TestChoice:
         assert (read.start_ms, read.latency, read.symbol) == (START_MS, 40, ["BTCUSDT"])
         assert (read.upstream, read.upstream_stream) == ("http://127.0.0.1:1", "ws://127.0.0.1:1")
         assert read.characters == options.characters
+        assert (read.no_rate_limits, read.no_old_streams) == (True, True)
+        usual = _parser().parse_args(["--home", str(tmp_path), *PaperOptions().arguments()])
+        assert (usual.no_rate_limits, usual.no_old_streams) == (False, False)
 
     @pytest.mark.parametrize(
         ("wishes", "market"),

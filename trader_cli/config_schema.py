@@ -238,6 +238,7 @@ class PaperSection(_Section):
     ] = _UNSET
     balance: Usd = _UNSET
     rate_limits: Switch = _UNSET
+    old_streams: Switch = _UNSET
 
 
 class NetworkSection(_Section):

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=wishes.seed,
         balance=wishes.balance,
         rate_limits=not wishes.no_rate_limits,
+        old_streams=not wishes.no_old_streams,
         market=wishes.market,
         files=tuple(wishes.file),
         symbols=tuple(wishes.symbol),
@@ -62,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="the market's seed, for a fresh state")
     parser.add_argument("--balance", type=_positive, help="USDT of a fresh account")
     parser.add_argument("--no-rate-limits", action="store_true", help="never answer 429")
+    parser.add_argument(
+        "--no-old-streams", action="store_true", help="public streams only on the old addresses"
+    )
     _add_market_options(parser)
     parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)

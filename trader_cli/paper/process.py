@@ -83,11 +83,14 @@ class PaperOptions:
         seed: the market's, used when there is no state yet; None for the default.
         balance: USDT of a fresh account; None for the default.
         rate_limits: False switches weights and order counts off.
+        old_streams: False lets addresses without a category deliver public streams only, as at
+            Binance since April 2026.
     """
 
     seed: int | None = None
     balance: Decimal | None = None
     rate_limits: bool = True
+    old_streams: bool = True
     market: MarketKind | None = None
     files: tuple[Path, ...] = ()
     symbols: tuple[str, ...] = ()
@@ -107,6 +110,8 @@ class PaperOptions:
             words += ["--balance", to_wire(self.balance)]
         if not self.rate_limits:
             words.append("--no-rate-limits")
+        if not self.old_streams:
+            words.append("--no-old-streams")
         if self.latency_ms:
             words += ["--latency", str(self.latency_ms)]
         if self.characters:

@@ -111,6 +111,7 @@ def build_exchange(chosen: Chosen, state: State, options: PaperOptions, keys: Ke
         contracts=chosen.contracts,
         settings=ExchangeSettings(
             rate_limits=RateLimitSettings(enabled=options.rate_limits),
+            strict_legacy_streams=not options.old_streams,
             initial_balance=balance,
             latency_ms=round(options.latency_ms / chosen.speed),
             clock_scale=max(1.0, float(chosen.speed)),
