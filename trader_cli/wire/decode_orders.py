@@ -29,7 +29,6 @@ from trader_cli.wire.building import quick
 from trader_cli.wire.fields import Fields
 
 _Order: Final = quick(Order)
-_AlgoOrder: Final = quick(AlgoOrder)
 _Fill: Final = quick(Fill)
 
 
@@ -265,7 +264,7 @@ def _algo_order(row: Fields, keys: _AlgoKeys, *, updated_ms: int) -> AlgoOrder:
     """Zero and "" stand for prices that do not apply, "" or "0" for an order not yet sent."""
     created, reason = keys.created_ms, keys.reject_reason
     has_order = row.text_or_none(keys.order_id) not in (None, "0")
-    return _AlgoOrder(
+    return AlgoOrder(
         symbol=row.text(keys.symbol),
         algo_id=row.integer(keys.algo_id),
         client_order_id=row.text(keys.client_order_id),
