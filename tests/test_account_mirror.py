@@ -333,6 +333,24 @@ def test_stream_that_began_anew_owes_nothing_of_before() -> None:
     assert not mirror.lacks_event(now_ms=NOW_MS + 60_000)
 
 
+def test_position_that_answers_proved_closed_is_gone_before_its_event() -> None:
+    mirror = watching()
+    mirror.take_flat(S, PositionSide.BOTH, at_ms=NOW_MS + 50)
+    assert mirror.positions() == []
+
+    mirror.apply(account_event("0.004", NOW_MS + 20))
+    assert mirror.positions() == [], "an event of before the close"
+    mirror.apply(account_event("-0.01", NOW_MS + 60))
+    assert [row.quantity for row in mirror.positions()] == [Decimal("-0.01")]
+
+
+def test_proof_of_a_close_does_not_end_what_was_opened_after_it() -> None:
+    mirror = watching()
+    mirror.take_flat(S, PositionSide.BOTH, at_ms=NOW_MS - 1)
+
+    assert len(mirror.positions()) == 1
+
+
 # --- money -----------------------------------------------------------------------------------
 
 

@@ -299,6 +299,34 @@ async def test_each_half_of_a_flip_is_settled_with_its_own_fills_only(world: Rig
     assert Decimal(first["net_pnl"]) + Decimal(second["net_pnl"]) == booked
 
 
+async def test_flip_does_not_wait_for_the_streams_word_that_it_closed(tmp_path: Path) -> None:
+    """The position that is closed must not count beside the one that is opened."""
+    async with rig(tmp_path, bridge=QUICK) as world:
+        await in_position(world)
+        world.paper.exchange.faults.arm(FaultKind.EVENTS_DELAYED, times=0, amount=3_000)
+
+        world.decide("SHORT")
+        await world.until(lambda: world.quantity() < 0, within_s=13)
+
+        assert world.refusals() == []
+        kinds = [row["kind"] for row in world.reports("warning")]
+        assert "foreign_position" not in kinds
+
+
+async def test_time_without_a_stop_of_a_strangers_position_is_not_our_trades(world: Rig) -> None:
+    world.by_hand("BUY", "0.002")
+    await world.start()
+    await world.pass_time(4)
+    world.by_hand("SELL", "0.002")
+    await world.pass_time(1)
+
+    world.decide("LONG")
+    await world.enter()
+
+    [protected] = world.reports("protected")
+    assert int(str(protected["unprotected_ms"])) < 500
+
+
 async def test_add_adds_once_for_one_timestamp_and_the_stop_covers_all(tmp_path: Path) -> None:
     async with rig(tmp_path) as world:
         small = {"position_size_pct": 0.2, "leverage": 20, "stop_loss_pct": 3.5}

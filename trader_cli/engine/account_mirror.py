@@ -159,6 +159,20 @@ class AccountMirror:
         """Take in a symbol's leverage as an answer told it."""
         self._leverages[symbol] = leverage
 
+    def take_flat(self, symbol: str, position_side: PositionSide, *, at_ms: int) -> None:
+        """Take in that a position was closed, proven by answers, before the stream tells it.
+
+        Args:
+            at_ms: exchange time of the execution that closed it; what is younger knows better.
+        """
+        key = symbol, position_side
+        known = self._positions.get(key)
+        if known is not None and known.updated_ms <= at_ms:
+            self._missing_since.pop(key, None)
+            self._positions[key] = replace(
+                known, quantity=ZERO, unrealized_pnl=ZERO, updated_ms=at_ms
+            )
+
     def apply(self, event: UserEvent) -> None:
         """Carry the picture on by one event; events that are no news change nothing."""
         match event:

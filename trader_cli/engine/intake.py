@@ -289,7 +289,9 @@ class Intake:
             self._protecting.saw(symbol, held=False, has_stop=False)
             return []
         has_stop = self._protecting.is_covered(position)
-        self._protecting.saw(symbol, held=True, has_stop=has_stop)
+        # How long somebody else's position has no stop is not counted as our next one's.
+        is_ours = self._protecting.leverage_of(symbol) is not None
+        self._protecting.saw(symbol, held=is_ours, has_stop=has_stop)
         return [ProtectionSeen(symbol=symbol, has_stop=has_stop)]
 
     def _warn(self, kind: str, message: str) -> None:

@@ -114,6 +114,11 @@ class SymbolWorker:
                 work.symbol, source=source, position_side=hands.position_side(work.direction)
             )
             flat = closed.flat
+            if flat and closed.orders:
+                # What opens next must not be measured beside what this has closed.
+                at_ms = max(row.updated_ms for row in closed.orders)
+                side = hands.position_side(work.direction)
+                hands.mirror.take_flat(work.symbol, side, at_ms=at_ms)
         except TraderError as error:
             reason = error.message
         hands.tell(ExitEnded(symbol=work.symbol, flat=flat, reason=reason))
