@@ -649,6 +649,21 @@ def test_five_losses_in_a_row_stop_bridge_entries_until_the_next_day() -> None:
     assert kinds(after) == [Enter]
 
 
+@pytest.mark.parametrize(("filled", "expected"), [(False, [Warn, DropEntry]), (True, [Warn])])
+def test_loss_that_opens_the_breaker_takes_back_what_is_not_filled_yet(
+    filled: bool, expected: list[type]
+) -> None:
+    """A flip's other half begins before the first half is settled."""
+    engine = ready()
+    for _ in range(4):
+        engine.feed(TradeClosed(symbol=S, net_pnl=Decimal(-1)))
+    engine.says(Command.LONG)
+    if filled:
+        engine.feed(position(Direction.LONG))
+
+    assert kinds(engine.feed(TradeClosed(symbol=S, net_pnl=Decimal(-1)))) == expected
+
+
 def test_a_win_or_a_resume_starts_the_breaker_anew() -> None:
     engine = ready()
     for pnl in (-1, -1, -1, -1, 1, -1):

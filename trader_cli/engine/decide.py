@@ -106,6 +106,10 @@ def _on_trade_closed(draft: Draft, fact: TradeClosed) -> None:
                 message=f"{breaker_text(draft)}: no entries until the next UTC day or resume",
             )
         )
+        # A flip's other half is wished for before the first half's result is known.
+        for symbol, entry in list(draft.entries.items()):
+            if not entry.filled:
+                draft.drop_entry(symbol, "loss_breaker")
 
 
 def _on_halt(draft: Draft, fact: HaltSeen) -> None:
