@@ -1,4 +1,4 @@
-"""Run third-party clients against a paper exchange, each in a virtual environment of its own.
+"""Run third-party clients against a paper exchange, each in an environment of its own.
 
 Knows where the clients come from and how they are installed, started and counted; what a client
 does is in its `check_*.py`, which runs inside the client's environment and sees nothing of this
@@ -39,6 +39,7 @@ class Client:
         programs: its `check_*.py` files, run in one go against one exchange.
         more: left out unless asked for.
         python: the interpreter it needs, None for the one that runs this.
+        node: a client of Node.js, installed by npm.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Client:
     programs: tuple[str, ...]
     more: bool = False
     python: str | None = None
+    node: bool = False
 
 
 CLIENTS: Final = (
@@ -99,6 +101,13 @@ CLIENTS: Final = (
         programs=("check_freqtrade.py",),
         more=True,
     ),
+    Client(
+        name="javascript",
+        requirements=("ccxt@4.5.84", "binance@3.6.5"),
+        programs=("check_javascript.mjs",),
+        more=True,
+        node=True,
+    ),
 )
 
 
@@ -151,7 +160,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _try(client: Client, folder: Path, trader: str) -> Outcome:
     """Install, start, run, stop."""
     python = folder / "venv" / "bin" / "python"
-    trouble = _install(client, folder / "venv", python)
+    trouble = _install_node(client, folder) if client.node else _install(client, folder, python)
     if trouble:
         return Outcome(client=client.name, counts=Counter(), trouble=trouble)
     home = folder / "home"
@@ -168,10 +177,32 @@ def _try(client: Client, folder: Path, trader: str) -> Outcome:
         _paper(trader, home, "stop")
 
 
-def _install(client: Client, venv: Path, python: Path) -> str:
+def _install_node(client: Client, folder: Path) -> str:
+    """Return what went wrong, "" if nothing did; packages that are there are kept."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        return "node and npm are not on PATH"
+    if (folder / "node_modules").exists():
+        return ""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), *client.requirements],
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_WITHIN_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(folder / "node_modules", ignore_errors=True)
+        return done.stderr
+    return ""
+
+
+def _install(client: Client, folder: Path, python: Path) -> str:
     """Return what went wrong, "" if nothing did; an environment that is there is kept."""
     if python.exists():
         return ""
+    venv = folder / "venv"
     base = sys.executable if client.python is None else shutil.which(client.python)
     if base is None:
         return f"{client.python} is not on PATH"
@@ -195,11 +226,10 @@ def _install(client: Client, venv: Path, python: Path) -> str:
 def _run(client: Client, folder: Path, python: Path, endpoint: dict[str, Any]) -> Outcome:
     result = folder / "result.json"
     result.unlink(missing_ok=True)
+    programs = [str(HERE / program) for program in client.programs]
+    pytest = [str(python), "-m", "pytest", "-c", str(HERE / "pytest.ini")]
     done = subprocess.run(
-        [
-            *(str(python), "-m", "pytest", "-c", str(HERE / "pytest.ini")),
-            *(str(HERE / program) for program in client.programs),
-        ],
+        ["node", *programs] if client.node else [*pytest, *programs],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],
