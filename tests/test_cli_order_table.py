@@ -1,6 +1,6 @@
 """Every `trader order` command, through the installed script, in one-way and in hedge mode.
 
-One paper exchange serves the whole table; each answer is held against the contract's shapes.
+One paper exchange serves the whole table. The shapes of the answers are held by `trader_process`.
 """
 
 from __future__ import annotations
@@ -21,33 +21,6 @@ import pytest
 from tests.support.trader_process import TRADER, Outcome, Trader
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.paper.process import recorded_endpoint, reset
-
-ORDER_KEYS = {
-    *("kind", "symbol", "order_id", "algo_id", "client_order_id", "side", "position_side"),
-    *("type", "status", "quantity", "filled_quantity", "price", "average_price"),
-    *("trigger_price", "activate_price", "callback_rate", "time_in_force", "reduce_only"),
-    *("close_position", "working_type", "own", "created_ms", "updated_ms"),
-}
-NUMBERS = {
-    *("quantity", "filled_quantity", "price", "average_price", "trigger_price"),
-    *("activate_price", "callback_rate"),
-}
-TRADE_KEYS = {
-    *("symbol", "trade_id", "order_id", "side", "position_side", "price", "quantity", "notional"),
-    *("realized_pnl", "commission", "commission_asset", "maker", "time_ms"),
-}
-
-
-def check_order(order: dict[str, Any]) -> dict[str, Any]:
-    """Hold an order object against the contract and return it."""
-    assert set(order) >= ORDER_KEYS
-    assert order["kind"] in ("order", "algo")
-    for name in NUMBERS:
-        if order[name] is not None:
-            assert isinstance(order[name], str)
-            Decimal(order[name])
-    assert isinstance(order["own"], bool)
-    return order
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +59,12 @@ async def switch_to_hedge(home: Path) -> None:
 
 
 def order(trader: Trader, *words: str) -> dict[str, Any]:
-    return check_order(trader.json("order", *words).data)
+    return trader.json("order", *words).data
 
 
 def resting(trader: Trader) -> list[dict[str, Any]]:
-    rows = trader.json("order", "list").data["orders"]
-    return [check_order(row) for row in rows]
+    rows: list[dict[str, Any]] = trader.json("order", "list").data["orders"]
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -145,7 +118,7 @@ def test_smart_orders_say_what_they_saved_and_cost(trader: Trader) -> None:
     for name in ("average_price", "maker_share", "arrival_price", "slippage_bps"):
         Decimal(data[name])
     assert {"chase_cost_bps", "fees_saved_usdt", "amendments", "reason"} <= set(data)
-    assert all(check_order(row) for row in data["orders"])
+    assert data["orders"]
 
 
 def test_smart_without_fallback_leaves_the_rest_and_exits_ten(trader: Trader) -> None:
@@ -171,8 +144,7 @@ def test_bracket_that_rests_and_one_that_enters(trader: Trader, is_hedge: bool) 
     entered = trader.json("order", "bracket", "BTCUSDT", "buy", "0.002", *words,
                           "--entry", "market", "--trailing", "1").data  # fmt: skip
 
-    for leg in ("entry", "stop", "take_profit", "trailing"):
-        check_order(entered[leg])
+    assert None not in [entered[leg] for leg in ("entry", "stop", "take_profit", "trailing")]
     assert entered["stop"]["close_position"] is True
     assert entered["stop"]["position_side"] == ("LONG" if is_hedge else "BOTH")
     assert isinstance(entered["unprotected_ms"], int)
@@ -253,8 +225,7 @@ def test_history_trades_and_show_know_what_has_ended(trader: Trader) -> None:
     trades = trader.json("order", "trades", "BTCUSDT").data["trades"]
     shown = order(trader, "show", str(filled["order_id"]))
 
-    assert filled["order_id"] in [check_order(row)["order_id"] for row in history]
-    assert set(trades[-1]) == TRADE_KEYS
+    assert filled["order_id"] in [row["order_id"] for row in history]
     assert trades[-1]["order_id"] == filled["order_id"]
     assert shown["status"] == "FILLED"
 
@@ -265,7 +236,7 @@ def test_cancel_all_keeps_the_stops_of_positions(trader: Trader) -> None:
 
     swept = trader.json("order", "cancel-all", "BTCUSDT").data
 
-    assert [check_order(row)["status"] for row in swept["cancelled"]] == ["CANCELED"]
+    assert [row["status"] for row in swept["cancelled"]] == ["CANCELED"]
     assert [row["type"] for row in swept["kept"]] == ["STOP_MARKET"]
 
 
@@ -274,7 +245,7 @@ def test_resolve_proves_one_order(trader: Trader) -> None:
 
     [row] = trader.json("order", "resolve", placed["client_order_id"]).data["orders"]
 
-    assert (row["status"], check_order(row["order"])["status"]) == ("open", "NEW")
+    assert (row["status"], row["order"]["status"]) == ("open", "NEW")
 
 
 @pytest.mark.parametrize(

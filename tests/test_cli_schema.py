@@ -21,8 +21,9 @@ from urllib.request import Request, urlopen
 import pytest
 from pydantic import ValidationError
 
-from tests.support.cli_shapes import DATA, EXIT_CODES, PUBLISHED, check_envelope, published
+from tests.support.cli_shapes import DATA, PUBLISHED, check_envelope, published
 from tests.support.other_program import OtherProgram
+from tests.support.shapes.envelope import EXIT_CODES
 from tests.support.trader_process import Outcome, Trader
 from trader_cli.cli.commands import GROUPS
 
