@@ -133,6 +133,12 @@ def test_a_picture_that_lags_counts_what_it_may_not_have_heard_of(
     assert bool(added(record, replace(VIEW, lag_ms=2_000))) is counts
 
 
+def test_a_limit_order_below_the_mark_is_valued_at_the_mark() -> None:
+    [row] = with_pending(VIEW, [intent(S.SENT, request=entry(price="90000"))]).resting
+
+    assert row.price == Decimal(95_000)
+
+
 def test_a_market_order_is_valued_at_the_mark_its_approval_saw() -> None:
     request = MarketRequest(
         symbol="ETHUSDT", side=Side.BUY, quantity=Decimal(1), client_order_id="trd-a-en0"

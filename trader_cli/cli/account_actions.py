@@ -9,8 +9,8 @@ from decimal import Decimal
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import known
-from trader_cli.cli.output import cell, pairs
-from trader_cli.cli.records import asset_json, number, summary_json
+from trader_cli.cli.output import cell, moment, pairs
+from trader_cli.cli.records import TIME_HEAD, asset_json, number, summary_json
 from trader_cli.config_environ import Environment
 from trader_cli.domain.account import AccountSummary, IncomeRow, KeyRights
 from trader_cli.errors import NotSent, Rejected
@@ -103,8 +103,10 @@ async def show_income(
     data: Json = {"income": shown, "sums": _sums(rows)}
 
     def tables() -> list[Table]:
-        columns = ("time_ms", "symbol", "type", "amount", "asset", "info")
-        cells = tuple(tuple(cell(row[name]) for name in columns) for row in shown)
+        columns = (TIME_HEAD, "symbol", "type", "amount", "asset", "info")
+        cells = tuple(
+            (moment(row["time_ms"]), *(cell(row[name]) for name in columns[1:])) for row in shown
+        )
         title = "Income" if cells else "Income: none"
         sums = {
             name: ", ".join(f"{amount} {asset}" for asset, amount in amounts.items())

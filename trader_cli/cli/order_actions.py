@@ -303,9 +303,7 @@ async def price_at(desk: Desk, symbol: str, side: Side, typed: PriceWish) -> Dec
     instrument = await known(desk, symbol)
     touch = (await desk.client.get_book_top(symbol)).touch(side)
     price = typed.at(touch, instrument.tick_size)
-    desk.invocation.say(
-        f"{to_text(typed.number)}{typed.unit} from {to_text(touch)}: {to_text(price)}"
-    )
+    desk.invocation.say(f"{typed} from {to_text(touch)}: {to_text(price)}")
     return price
 
 

@@ -225,6 +225,8 @@ def _wish(item: object) -> Wish:
     if not isinstance(item, dict):
         raise _Wrong("is not an object")
     kind = item.get("order")
+    if kind is None:
+        raise _Wrong(f"has no `order`, which is one of {', '.join(_KINDS)}")
     if kind not in _KINDS:
         raise _Wrong(f"`order` is {kind!r}, allowed is one of {', '.join(_KINDS)}")
     needed, allowed = _NEEDED[kind], _NEEDED[kind] | _ALLOWED[kind] | {"order"}

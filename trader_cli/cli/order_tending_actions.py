@@ -10,15 +10,21 @@ from typing import Final
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import known, one_order
-from trader_cli.cli.output import cell
+from trader_cli.cli.output import cell, moment
 from trader_cli.cli.prices import PriceWish
-from trader_cli.cli.records import cancelled_json, number, order_json, orders_table
+from trader_cli.cli.records import (
+    TIME_HEAD,
+    cancelled_json,
+    number,
+    order_json,
+    orders_table,
+)
 from trader_cli.domain.account import Fill
 from trader_cli.domain.client_id import is_own
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import AlgoStatus, OrderStatus
-from trader_cli.errors import PartialFailure, Rejected, TraderError
+from trader_cli.errors import PartialFailure, Rejected, TraderError, UsageError
 from trader_cli.trading.order_manager import ExitsMayRest
 from trader_cli.trading.order_tracker import Resolution
 
@@ -57,7 +63,7 @@ async def order_history(desk: Desk, symbol: str, days: int) -> Answer:
     both: list[Order | AlgoOrder] = [*orders, *algos]
     rows = [order_json(row) for row in sorted(both, key=_created_ms)]
     title = f"Orders of {symbol}, {days} d"
-    return Answer(data={"orders": rows}, tables=lambda: [orders_table(title, rows)])
+    return Answer(data={"orders": rows}, tables=lambda: [orders_table(title, rows, dated=True)])
 
 
 async def order_trades(desk: Desk, symbol: str, days: int) -> Answer:
@@ -175,6 +181,8 @@ async def resolve_orders(desk: Desk, identifier: str | None) -> Answer:
     room = asyncio.Semaphore(_ASKED_TOGETHER_MAX)
     outcomes = await asyncio.gather(*(_resolve(desk, name, room) for name in names))
     failures = [row for row in outcomes if isinstance(row, TraderError)]
+    if identifier is not None and failures and isinstance(failures[0], UsageError):
+        raise failures[0]
     rows: list[Json] = []
     for name, found in zip(names, outcomes, strict=True):
         if isinstance(found, TraderError):
@@ -242,9 +250,10 @@ def _trades_table(title: str, trades: list[Json]) -> Table:
     columns = ("side", "price", "quantity", "notional", "realized_pnl", "commission", "maker")
     return Table(
         title=title if trades else f"{title}: none",
-        columns=(*columns, "order", "trade"),
+        columns=(TIME_HEAD, *columns, "order", "trade"),
         rows=tuple(
             (
+                moment(row["time_ms"]),
                 *(cell(row[name]) for name in columns),
                 cell(row["order_id"]),
                 cell(row["trade_id"]),

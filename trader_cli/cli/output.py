@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 SCHEMA: Final = 1
+_FIRST_MOMENT_MS: Final = 1_000_000_000_000
+"""Smaller numbers of milliseconds are spans; 2001 is the first moment that is none."""
+
 _PIPE_WIDTH: Final = 250
 """Columns for tables that do not go to a terminal: wide enough that nothing is cut."""
 
@@ -71,12 +75,24 @@ def drop_stdout() -> None:
 
 
 def pairs(title: str, values: Mapping[str, object]) -> Table:
-    """Return a two-column table of names and values; None shows as a dash."""
+    """Return a two-column table of names and values; None shows as a dash, a moment as one."""
     return Table(
         title=title,
         columns=("", ""),
-        rows=tuple((name, cell(value)) for name, value in values.items()),
+        rows=tuple(
+            (name.removesuffix("_ms"), f"{moment(value)} UTC")
+            if name.endswith("_ms") and isinstance(value, int) and value >= _FIRST_MOMENT_MS
+            else (name, cell(value))
+            for name, value in values.items()
+        ),
     )
+
+
+def moment(at_ms: int | None) -> str:
+    """Return UTC epoch milliseconds as a person reads them, to the second and without the zone."""
+    if at_ms is None:
+        return "–"
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def cell(value: object) -> str:
@@ -136,10 +152,11 @@ def _rich_table(table: Table) -> RichTable:
     from rich.text import Text
 
     shown = RichTable(
-        title=Text(table.title),
+        title=Text(table.title) if table.title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_header=any(table.columns),
+        collapse_padding=True,
     )
     is_wide = len(table.columns) > 2
     for name in table.columns:
@@ -150,8 +167,19 @@ def _rich_table(table: Table) -> RichTable:
 
 
 def _records(table: Table) -> list[Table]:
-    """Return one table of names and values for each row: a number broken in two misleads."""
+    """Return one table of names and values for each row: a number broken in two misleads.
+
+    The title stands once, and what a row says nothing of is left out.
+    """
     return [
-        Table(title=table.title, columns=("", ""), rows=tuple(zip(table.columns, row, strict=True)))
-        for row in table.rows
+        Table(
+            title=table.title if number == 0 else "",
+            columns=("", ""),
+            rows=tuple(
+                (name, value)
+                for name, value in zip(table.columns, row, strict=True)
+                if value not in ("", "–")
+            ),
+        )
+        for number, row in enumerate(table.rows)
     ]

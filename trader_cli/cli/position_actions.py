@@ -133,10 +133,7 @@ def exit_price(
         return None if typed is None else typed.number
     exact = typed.at(position.entry_price, instrument.tick_size)
     price = round_price_in_favour(instrument, exact, position.direction.exit_side)
-    desk.invocation.say(
-        f"{to_text(typed.number)}{typed.unit} from the entry {to_text(position.entry_price)}: "
-        f"{to_text(price)}"
-    )
+    desk.invocation.say(f"{typed} from the entry {to_text(position.entry_price)}: {to_text(price)}")
     return price
 
 

@@ -40,6 +40,11 @@ class PriceWish:
     def is_relative(self) -> bool:
         return self.unit is not _Unit.PRICE
 
+    def __str__(self) -> str:
+        """Return it as it was typed."""
+        sign = "+" if self.is_relative and self.number > 0 else ""
+        return f"{sign}{to_text(self.number)}{self.unit if self.is_relative else ''}"
+
     def at(self, start: Decimal, tick_size: Decimal) -> Decimal:
         """Return the price, a distance counted from `start`; it is not on the tick yet.
 
@@ -54,7 +59,7 @@ class PriceWish:
             case _Unit.TICKS:
                 price = start + self.number * tick_size
         if price <= 0:
-            raise UsageError(f"{to_text(self.number)}{self.unit} from {to_text(start)} is no price")
+            raise UsageError(f"{self} from {to_text(start)} is no price")
         return price
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from trader_cli.cli.invocation import Json, Table
-from trader_cli.cli.output import cell
+from trader_cli.cli.output import cell, moment
 from trader_cli.domain.account import AccountSummary, AssetBalance, Position
 from trader_cli.domain.client_id import is_own
 from trader_cli.domain.numbers import to_text
@@ -169,30 +169,65 @@ def position_json(
     }
 
 
-def orders_table(title: str, orders: Sequence[Mapping[str, Any]]) -> Table:
-    """Return order objects as a table; columns that say nothing of any order are left out."""
-    columns = {
-        "symbol": "symbol",
-        "side": "side",
-        "type": "type",
-        "status": "status",
-        "quantity": "quantity",
-        "filled_quantity": "filled",
-        "price": "price",
-        "average_price": "average",
-        "trigger_price": "trigger",
-        "activate_price": "activate",
-        "callback_rate": "trail %",
-        "time_in_force": "tif",
-        "reduce_only": "reduces",
-        "own": "own",
-    }
-    used = {name: head for name, head in columns.items() if any(row[name] for row in orders)}
+def orders_table(title: str, orders: Sequence[Mapping[str, Any]], *, dated: bool = False) -> Table:
+    """Return order objects as a table; columns that say nothing of any order are left out.
+
+    `dated` shows when each was made.
+    """
+    cells = [_order_cells(row) for row in orders]
+    if dated:
+        for row, order in zip(cells, orders, strict=True):
+            row[TIME_HEAD] = moment(order["created_ms"] or order["updated_ms"])
+            row["tif"] = ""  # says nothing any more of what has ended
+    heads = [
+        head
+        for head in (TIME_HEAD, *_ORDER_HEADS)
+        if any(row.get(head, "") not in ("", "–") for row in cells)
+    ]
     return Table(
         title=title if orders else f"{title}: none",
-        columns=(*used.values(), "id"),
-        rows=tuple((*_cells(row, used), _id_of(row)) for row in orders),
+        columns=tuple(heads),
+        rows=tuple(tuple(row[head] for head in heads) for row in cells),
     )
+
+
+TIME_HEAD: Final = "time (UTC)"
+_ORDER_HEADS: Final = (
+    *("symbol", "side", "type", "status", "quantity", "filled", "price", "average", "trigger"),
+    *("tif", "exit", "own", "id"),
+)
+
+
+def _order_cells(order: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a person is told of an order, by column; empty where it says nothing.
+
+    Most orders are our own and enter: only what is otherwise is marked.
+    """
+    held = order["position_side"]
+    filled = order["filled_quantity"]
+    return {
+        "symbol": cell(order["symbol"]),
+        "side": cell(order["side"]) if held in (None, "BOTH") else f"{order['side']} {held}",
+        "type": cell(order["type"]).replace("TRAILING_STOP_MARKET", "TRAILING_STOP"),
+        "status": cell(order["status"]),
+        "quantity": "all" if order["close_position"] else cell(order["quantity"]),
+        "filled": "" if filled in (None, "0") else filled,
+        "price": cell(order["price"]),
+        "average": cell(order["average_price"]),
+        "trigger": _trigger(order),
+        "tif": cell(order["time_in_force"]),
+        "exit": "yes" if order["reduce_only"] or order["close_position"] else "",
+        "own": "" if order["own"] else "no",
+        "id": _id_of(order),
+    }
+
+
+def _trigger(order: Mapping[str, Any]) -> str:
+    """Return what sets an order off: a price, or how far the price may turn back from where."""
+    if order["callback_rate"] is None:
+        return cell(order["trigger_price"])
+    start = order["activate_price"]
+    return f"{order['callback_rate']} %" + ("" if start is None else f" @ {start}")
 
 
 def positions_table(title: str, positions: Sequence[Mapping[str, Any]]) -> Table:

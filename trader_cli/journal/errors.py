@@ -15,6 +15,9 @@ class JournalUnavailable(TraderError):
     all the same.
     """
 
+    kind = "not_sent"
+    exit_code = 6
+
 
 class JournalCorrupt(JournalUnavailable):
     """The journal's file is damaged or was changed by someone else."""
@@ -30,6 +33,12 @@ class JournalLate(JournalUnavailable):
 class LatchNotWritten(TraderError):
     """No form of the halt latch could be written: nothing on disk stops a running engine."""
 
+    kind = "config"
+    exit_code = 2
+
 
 class LatchNotCleared(TraderError):
     """A halt could not be lifted; it is still in force."""
+
+    kind = "halted"
+    exit_code = 9

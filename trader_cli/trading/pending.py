@@ -59,10 +59,12 @@ def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
         return None
     if intent.status is IntentStatus.CANCELED:
         entry = replace(entry, quantity=_number(intent.outcome.get("filled_quantity")) or ZERO)
-    price = entry.price
-    if price is None:
-        price = _number(intent.details.get(MARK_DETAIL))
-    return replace(entry, price=price) if entry.quantity > 0 else None
+    if entry.quantity <= 0:
+        return None
+    # The view may know no mark of its symbol: then the one counts that its approval saw.
+    mark = _number(intent.details.get(MARK_DETAIL)) or ZERO
+    price = max(entry.price or mark, mark)
+    return replace(entry, price=price or None)
 
 
 def _is_shown(intent: IntentRecord, view: RiskView) -> bool:

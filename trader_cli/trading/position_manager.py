@@ -15,6 +15,7 @@ from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import Direction, IncomeType, MarginType, PositionSide
 from trader_cli.errors import UsageError, VenueError
+from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.trading import account_settings, adoption, flatness
 from trader_cli.trading.beliefs import Belief, Key, read_beliefs, remember_position
 from trader_cli.trading.brackets import Protection
@@ -338,16 +339,19 @@ class PositionManager:
 
         Raises:
             VenueError: something could not be read.
-            JournalUnavailable: what we know of them could not be read.
         """
         positions, algos = await asyncio.gather(
             self._client.get_positions() if symbol is None else self._held(symbol),
             self._client.get_open_algo_orders(symbol),
         )
         venue_ms = self._client.venue_now_ms()
-        beliefs = read_beliefs(self._journal)
         rows = [row for row in positions if not row.is_flat]
-        known = await asyncio.gather(*(self._known(row, beliefs) for row in rows))
+        try:
+            beliefs = read_beliefs(self._journal)
+        except JournalUnavailable:  # whose they are is not known then; what protects them is
+            known: list[Belief | None] = [None] * len(rows)
+        else:
+            known = await asyncio.gather(*(self._known(row, beliefs) for row in rows))
         return tuple(
             view_position(row, algos, venue_ms=venue_ms, belief=belief)
             for row, belief in zip(rows, known, strict=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -70,6 +71,26 @@ _SYMBOLS_READ_ONE_BY_ONE_MAX: Final = 30
 _MARKS_READ_ONE_BY_ONE_MAX: Final = 8
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the journal knows when a reading begins; the defaults are what is known without one.
+
+    Attributes:
+        as_of_ms: exchange time up to which `state` knows of transfers.
+        symbols: where an intent of ours is not finished.
+        inherited: where else entries of ours rest, None if that is to be looked up.
+    """
+
+    began_ms: int | None = None
+    began_seq: int = 0
+    state: EquityState | None = None
+    as_of_ms: int = 0
+    symbols: frozenset[str] = frozenset()
+    inherited: frozenset[str] | None = None
+    blocks: tuple[EntryBlock, ...] = ()
+    entries_last_minute: int = 0
+
+
 class RiskViewReader:
     """Reads a `RiskView`; `blocks` adds the caller's own reasons why nothing may open."""
 
@@ -93,20 +114,19 @@ class RiskViewReader:
 
         Raises:
             VenueError: something could not be read.
-            JournalUnavailable: the journal could not be read.
         """
         client = self._client
-        began_ms, began_seq = self._clock.now_ms(), self._journal.newest_seq()
-        state, as_of_ms = self._remembered()
+        known = self._known()
+        state = known.state
         instruments, configs, income, missed, resting = await asyncio.gather(
             client.get_instruments(),
             client.get_symbol_config(symbol),
             client.get_income(start_ms=day_start_ms(client.venue_now_ms())),
-            self._transfers_before_today(as_of_ms),
-            self._resting(symbol),
+            self._transfers_before_today(known.as_of_ms),
+            self._resting(symbol, known),
         )
         if state is not None:
-            moved = transfers_in((*missed, *income), after_ms=as_of_ms)
+            moved = transfers_in((*missed, *income), after_ms=known.as_of_ms)
             state = transfer(state, moved)
         marks, summary, positions, rates = await asyncio.gather(
             self._marks_of({symbol, *(row.symbol for row in resting)}),
@@ -134,17 +154,37 @@ class RiskViewReader:
             leverages=_leverages(configs, positions),
             instruments=instruments,
             halts=tuple(HaltView(reason=row.reason, symbol=row.symbol) for row in self._halts()),
-            blocks=(*self._blocks, *self._unknown_blocks()),
-            entries_last_minute=self._entries_since(now_ms - _ENTRY_INTENT_WINDOW_MS),
-            began_ms=began_ms,
-            began_seq=began_seq,
+            blocks=(*self._blocks, *known.blocks),
+            entries_last_minute=known.entries_last_minute,
+            began_ms=known.began_ms,
+            began_seq=known.began_seq,
         )
 
-    def _remembered(self) -> tuple[EquityState | None, int]:
-        """Return what is remembered of equity and the exchange time it knows transfers up to."""
-        row = self._journal.last(EQUITY_ROW)
-        offset_ms = self._client.venue_now_ms() - self._clock.now_ms()
-        return read_equity_state(self._journal), 0 if row is None else row.local_ms + offset_ms
+    def _known(self) -> _Known:
+        """Return what the journal knows; one that cannot be read blocks entries, nothing else."""
+        try:
+            return self._read_journal()
+        except JournalUnavailable as error:
+            block = EntryBlock(
+                rule="journal_unavailable", message=error.message, advice=error.advice
+            )
+            return _Known(blocks=(block,))
+
+    def _read_journal(self) -> _Known:
+        journal, now_ms = self._journal, self._clock.now_ms()
+        began_seq = journal.newest_seq()  # before anything else: what comes later is asked again
+        equity = journal.last(EQUITY_ROW)
+        offset_ms = self._client.venue_now_ms() - now_ms
+        return _Known(
+            began_ms=now_ms,
+            began_seq=began_seq,
+            state=read_equity_state(journal),
+            as_of_ms=0 if equity is None else equity.local_ms + offset_ms,
+            symbols=frozenset(row.symbol for row in journal.unfinished_intents()),
+            inherited=self._inherited(),
+            blocks=tuple(self._unknown_blocks()),
+            entries_last_minute=self._entries_since(now_ms - _ENTRY_INTENT_WINDOW_MS),
+        )
 
     async def _transfers_before_today(self, as_of_ms: int) -> list[IncomeRow]:
         """Return the transfers since the remembered equity that the day's ledger does not show."""
@@ -158,11 +198,9 @@ class RiskViewReader:
             income_type=IncomeType.TRANSFER,
         )
 
-    async def _resting(self, symbol: str) -> tuple[RestingEntry, ...]:
-        known = {row.symbol for row in self._journal.unfinished_intents()}
-        inherited = self._inherited()
-        asked: list[str | None] = [*sorted({symbol, *known, *(inherited or ())})]
-        if inherited is None or len(asked) > _SYMBOLS_READ_ONE_BY_ONE_MAX:
+    async def _resting(self, symbol: str, known: _Known) -> tuple[RestingEntry, ...]:
+        asked: list[str | None] = [*sorted({symbol, *known.symbols, *(known.inherited or ())})]
+        if known.inherited is None or len(asked) > _SYMBOLS_READ_ONE_BY_ONE_MAX:
             asked = [None]
         rounds = await asyncio.gather(
             *(
@@ -177,7 +215,7 @@ class RiskViewReader:
             [row for _, algos in rounds for row in algos],
         )
         if asked == [None]:
-            others = {row.symbol for row in entries} - known
+            others = {row.symbol for row in entries} - known.symbols
             with contextlib.suppress(JournalUnavailable):  # else the next reading asks again
                 self._journal.record(
                     _INHERITED_ROW, {"symbols": sorted(others)}, deadline_ms=_NOTE_MS
