@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,8 @@ from tests.support.fake_client import SYMBOL, Floor, build_floor
 from trader_cli.domain.account import BookTop
 from trader_cli.domain.client_id import belong_together
 from trader_cli.domain.order import LimitRequest, only_reduces
-from trader_cli.domain.terms import Direction, OrderType, Side
-from trader_cli.errors import Rejected
+from trader_cli.domain.terms import Direction, OrderType, Side, TimeInForce
+from trader_cli.errors import PartialFailure, Rejected
 from trader_cli.trading.bracket import Bracketed, rest_bracket, waiting_trailing
 from trader_cli.trading.position_manager import PositionManager
 from trader_cli.trading.position_terms import EntryStyle
@@ -197,3 +198,31 @@ def test_a_waiting_trailing_stop_starts_beyond_the_market(
     plan = waiting_trailing(btc_instrument(), direction, Decimal(entry), top, Decimal(rate))
 
     assert plan.activate_price == Decimal(start)
+
+
+@pytest.mark.parametrize(("price", "resting"), [("94000", 0), ("95001", 2)])
+async def test_an_entry_that_ends_at_once_leaves_exits_only_beside_what_it_filled(
+    floor: Floor, price: str, resting: int
+) -> None:
+    request = LimitRequest(
+        symbol=SYMBOL,
+        side=Side.BUY,
+        quantity=Decimal("0.002"),
+        price=Decimal(price),
+        client_order_id="",
+        time_in_force=TimeInForce.IOC,
+    )
+
+    with contextlib.suppress(PartialFailure):
+        await floor.run(
+            rest_bracket(
+                floor.orders,
+                request,
+                stop_price=Decimal(93_000),
+                take_profit_price=Decimal(97_000),
+                source="ioc",
+            )
+        )
+
+    assert len(floor.venue.open_algos) == resting
+    assert (floor.venue.quantity() > 0) is (resting > 0)

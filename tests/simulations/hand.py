@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.simulations.run import Outcome, failures_of
+from tests.simulations.run import Outcome, failures_of, own_exits
 from tests.simulations.trouble import Troubles
 from tests.simulations.watch import Watch
 from tests.simulations.world import SYMBOL, JumpingClock, World, settle
@@ -79,6 +79,7 @@ class ByHand:
         self.direction = chance.choice([Direction.LONG, Direction.SHORT])
         self.side = PositionSide(self.direction) if self.hedge else PositionSide.BOTH
         self.said: list[str] = []
+        self.orphans: list[str] = []
         self._commands = 0
         self.quantity = Decimal(chance.randint(2, 9)) / 1_000
         self.wanted = {"open": self.quantity}
@@ -114,7 +115,7 @@ class ByHand:
             troubles=tuple(troubles),
             gaps=tuple(self.watch.end()),
             lives=tuple(self.watch.lives),
-            failures=tuple(failures_of(self.watch, self._journal, self.wanted)),
+            failures=(*self.orphans, *failures_of(self.watch, self._journal, self.wanted)),
             codes=self.world.session.codes,
             said=tuple(self.said),
         )
@@ -290,11 +291,20 @@ class ByHand:
         error = task.exception()
         if error is None:
             self.said.append(f"{name}: done")
+            self._check_orphans(name)
             return True
         if not isinstance(error, TraderError):
             raise error
         self.said.append(f"{name}: {type(error).__name__} {error.message}")
         return False
+
+    def _check_orphans(self, name: str) -> None:
+        """What a command that ended well leaves behind belongs to a position or to an entry."""
+        if name not in ("open", "close", "resolve") or self.watch.positions():
+            return
+        entries = [row for row in self.watch.orders() if "-en" in str(row["clientOrderId"])]
+        if not entries and (left := own_exits(self.watch)):
+            self.orphans.append(f"{name} left orphans: {left}")
 
     async def _die(self, task: asyncio.Future[Any], name: str) -> None:
         """End a command as `kill -9` does: nothing it would still send arrives."""

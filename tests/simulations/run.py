@@ -51,9 +51,8 @@ def failures_of(watch: Watch, journal: Journal, wanted: Mapping[str, Decimal]) -
         yield f"still held: {watch.positions()}"
     for row in watch.orders():
         yield f"a regular order still rests: {row['clientOrderId']}"
-    for row in watch.algos():
-        if str(row["clientAlgoId"]).startswith("trd-") and row["algoStatus"] == "NEW":
-            yield f"an exit order still rests: {row['clientAlgoId']} {row['orderType']}"
+    for name in own_exits(watch):
+        yield f"an exit order still rests: {name}"
     for gap in watch.gaps:
         if gap.attended_ms > BOUND_MS:
             yield f"unprotected for {gap.attended_ms} ms: {gap.cause}"
@@ -65,6 +64,15 @@ def failures_of(watch: Watch, journal: Journal, wanted: Mapping[str, Decimal]) -
         yield "wallet and income differ"
     if journal.unknown_intents():
         yield f"in doubt: {[row.client_order_id for row in journal.unknown_intents()]}"
+
+
+def own_exits(watch: Watch) -> list[str]:
+    """Return our conditional orders that rest."""
+    return [
+        f"{row['clientAlgoId']} {row['orderType']}"
+        for row in watch.algos()
+        if str(row["clientAlgoId"]).startswith("trd-") and row["algoStatus"] == "NEW"
+    ]
 
 
 def _entered(watch: Watch, source: str) -> Decimal:

@@ -27,7 +27,13 @@ from trader_cli.domain.numbers import HUNDRED, ONE, to_text
 from trader_cli.domain.order import AlgoOrder, LimitRequest, Order
 from trader_cli.domain.protection import check_stop, isolated_margin, liquidation_price
 from trader_cli.domain.terms import Direction, MarginType, Side
-from trader_cli.errors import OutcomeUnknown, RefusedByRisk, Rejected, UsageError
+from trader_cli.errors import (
+    OutcomeUnknown,
+    PartialFailure,
+    RefusedByRisk,
+    Rejected,
+    UsageError,
+)
 from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, rest_at_once
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
@@ -67,6 +73,7 @@ async def rest_bracket(
     Raises:
         UsageError, Halted, RefusedByRisk: nothing was sent.
         Rejected, NotSent, RateLimited: nothing rests and nothing is held, see the message.
+        PartialFailure: the entry ended at once without a fill; nothing rests.
         OutcomeUnknown: the entry, or its cancel, is in doubt.
     """
     direction = Direction.LONG if request.side is Side.BUY else Direction.SHORT
@@ -101,6 +108,9 @@ async def rest_bracket(
         raise
     entry = placed.order
     assert isinstance(entry, Order), "a limit order is a regular order"
+    if not entry.status.is_open and entry.filled_quantity == 0:
+        # An IOC or FOK entry that nobody met: exits would be orphans from the start.
+        raise PartialFailure(f"nothing was filled ({entry.status}), nothing rests", code="unfilled")
     accepted_s = orders.clock.monotonic()
     protection = await rest_exits(entry.quantity)
     unprotected_ms = int((orders.clock.monotonic() - accepted_s) * 1000)
