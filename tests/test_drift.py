@@ -156,6 +156,21 @@ async def test_executions_that_cannot_be_read_leave_the_cause_unknown(desk: Pape
     assert await sync(desk) == []
 
 
+async def test_a_position_deleveraged_in_part_and_then_wholly_is_told_as_such(
+    desk: PaperDesk,
+) -> None:
+    await open_long(desk)
+    fault = {"kind": "adl", "symbol": SYMBOL}
+
+    desk.paper.ask("POST", "/paper/fault", fault | {"quantity": "0.004"}, signed=False)
+    [smaller] = await sync(desk)
+    desk.paper.ask("POST", "/paper/fault", fault, signed=False)
+    [closed] = await sync(desk)
+
+    assert (smaller.cause, closed.cause) == (Cause.ADL, Cause.ADL)
+    assert closed.kind == "closed_elsewhere"
+
+
 async def test_a_failed_read_of_the_account_changes_no_belief(desk: PaperDesk) -> None:
     await open_long(desk)
     desk.by_others("SELL", "0.01")
