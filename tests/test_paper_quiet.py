@@ -17,7 +17,9 @@ from tests.support.paper import FUNDING_MS, START_MS, SteadyMarket
 from trader_cli.domain.terms import PositionSide, Side
 from trader_cli.paper.account import Account
 from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import FundingSettled, MarketTick
+from trader_cli.paper.market import Band, FundingSettled, Market, MarketTick
+from trader_cli.paper.market_files import CandleRows, TradeRows
+from trader_cli.paper.market_replay import ReplayMarket
 from trader_cli.paper.params import Params
 from trader_cli.paper.quiet import band_of, calm_marks
 from trader_cli.paper.refusal import VenueRefusal
@@ -144,22 +146,17 @@ def ask(venue: Venue, wish: tuple[str, str, str, int, int, str], now_ms: int) ->
 
 
 def outcome(
-    ticks: list[MarketTick],
+    market: Market,
+    times_ms: list[int],
     wishes: list[tuple[str, str, str, int, int, str]],
     *,
     balance: int,
     isolated: bool,
-    stretch: int,
 ) -> tuple[object, ...]:
-    """Return everything that comes of a market and orders told in stretches of so many ticks."""
+    """Return everything that comes of orders on a market that is advanced to each of some times."""
     state = MemoryState()
-    venue = Venue(
-        CONTRACTS,
-        Tape(ticks),
-        state,
-        VenueSettings(initial_balance=D(balance), leverage=50),
-        BEGIN_MS,
-    )
+    settings = VenueSettings(initial_balance=D(balance), leverage=50)
+    venue = Venue(CONTRACTS, market, state, settings, BEGIN_MS)
     if isolated:
         for symbol in SYMBOLS:
             words = {"symbol": symbol, "marginType": "ISOLATED"}
@@ -167,8 +164,8 @@ def outcome(
     for wish in wishes:
         ask(venue, wish, BEGIN_MS)
     events: list[object] = []
-    for last in [*range(stretch - 1, len(ticks), stretch), len(ticks) - 1]:
-        venue.advance(ticks[last].time_ms)
+    for time_ms in times_ms:
+        venue.advance(time_ms)
         events += venue.drain_events()
     account = venue._core.account
     return (
@@ -179,12 +176,12 @@ def outcome(
         state.income(ALL, None),
         account.sums(),
         account.available,
-        venue.account_v3(Params({}), ticks[-1].time_ms),
-        venue.position_risk_v3(Params({}), ticks[-1].time_ms),
+        venue.account_v3(Params({}), times_ms[-1]),
+        venue.position_risk_v3(Params({}), times_ms[-1]),
     )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 1 << 32),
     wishes=WISHES,
@@ -196,10 +193,142 @@ def test_a_stretch_of_ticks_does_what_its_ticks_do_one_by_one(
 ) -> None:
     ticks = ticks_of(seed)
 
-    one_by_one = outcome(ticks, wishes, balance=balance, isolated=isolated, stretch=1)
-    at_once = outcome(ticks, wishes, balance=balance, isolated=isolated, stretch=len(ticks))
+    times_ms = [tick.time_ms for tick in ticks]
+    one_by_one = outcome(Tape(ticks), times_ms, wishes, balance=balance, isolated=isolated)
+    at_once = outcome(Tape(ticks), times_ms[-1:], wishes, balance=balance, isolated=isolated)
 
     assert at_once == one_by_one
+
+
+class Told:
+    """A recorded market from which nothing but a `Market` is seen: it tells every print."""
+
+    def __init__(self, market: ReplayMarket) -> None:
+        self._market = market
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in dir(Market):
+            raise AttributeError(name)
+        return getattr(self._market, name)
+
+
+def candles_of(symbol: str, chance: Random, unit: int) -> CandleRows:
+    """Return calm and wild minutes, prices in steps of `unit`."""
+    rows = CandleRows(symbol=symbol, interval_ms=60_000)
+    price, width = int(SYMBOLS[symbol] * 10**8), 10
+    for number in range(60):
+        if chance.random() < 0.15:
+            width = chance.choice((2, 10, 60))
+        close = max(unit, price + unit * chance.randint(-width, width))
+        rows.open_ms.append(BEGIN_MS // 60_000 * 60_000 - 60_000 + number * 60_000)
+        rows.open.append(price)
+        rows.high.append(max(price, close) + unit * chance.randint(0, width // 2))
+        rows.low.append(max(unit, min(price, close) - unit * chance.randint(0, width // 2)))
+        rows.close.append(close)
+        rows.volume.append(10**6 * chance.randint(0, 400))
+        rows.taker_buy_volume.append(rows.volume[-1] // 2)
+        for column in (rows.quote_volume, rows.trades, rows.taker_buy_quote_volume):
+            column.append(0)
+        price = close
+    return rows
+
+
+def trades_of(symbol: str, chance: Random, unit: int) -> TradeRows:
+    """Return trades of which many share a millisecond."""
+    rows = TradeRows(symbol=symbol)
+    price, time_ms = int(SYMBOLS[symbol] * 10**8), BEGIN_MS - 1_000
+    for number in range(600):
+        if chance.random() < 0.6:
+            time_ms += chance.choice((1, 40, 400))
+        price = max(unit, price + unit * chance.choice((-9, -1, -1, 0, 0, 0, 1, 1, 9)))
+        rows.trade_id.append(number + 1)
+        rows.time_ms.append(time_ms)
+        rows.price.append(price)
+        rows.quantity.append(chance.choice((-1, 1)) * 10**6 * chance.randint(1, 400))
+    return rows
+
+
+def recorded(seed: int, *, candles: bool) -> ReplayMarket:
+    chance = Random(seed)
+    make = candles_of if candles else trades_of
+    units = {"BTCUSDT": 10**9, "ETHUSDT": 5 * 10**7}
+    rows = {symbol: make(symbol, chance, unit) for symbol, unit in units.items()}
+    return ReplayMarket(rows, start_ms=BEGIN_MS)
+
+
+def some_band(tick: MarketTick, chance: Random) -> Band:
+    """Return a band around a tick's last price, now and then beside it."""
+    width = tick.last_price / 1_000
+    low = tick.last_price - width * chance.choice((-1, 1, 3))
+    high = tick.last_price + width * chance.choice((1, 3))
+    return Band(
+        ask_floor=low,
+        bid_ceiling=high,
+        last_floor=low,
+        last_ceiling=high,
+        mark_floor=low,
+        mark_ceiling=high,
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1 << 32), candles=st.booleans(), heard=st.booleans())
+def test_passing_over_leaves_out_what_stays_inside_and_nothing_else(
+    seed: int, candles: bool, heard: bool
+) -> None:
+    market, same = (recorded(seed, candles=candles) for _ in range(2))
+    chance = Random(seed)
+    market.attend("venue", SYMBOLS)
+    if heard:
+        market.attend("streams", ["ETHUSDT"])
+    bands: dict[str, Band] = {}
+    expected = iter(same.advance(same.end_ms))
+
+    market.pass_to(same.end_ms)
+    while (told := market.next_tick("venue", bands, same.end_ms)) is not None:
+        for tick in expected:
+            listened = heard and tick.symbol == "ETHUSDT"
+            if tick == told or listened or not bands[tick.symbol].holds(tick):
+                break
+        assert tick == told
+        assert market.passed(told.symbol) == told
+        for symbol in SYMBOLS:
+            if chance.random() < 0.2:
+                bands[symbol] = some_band(market.passed(symbol), chance)
+        if chance.random() < 0.1:
+            bands.clear()
+
+    assert all(bands[tick.symbol].holds(tick) for tick in expected)
+    assert all(market.passed(symbol) == same.latest(symbol) for symbol in SYMBOLS)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 1 << 32),
+    wishes=WISHES,
+    balance=st.sampled_from((55, 60, 80, 50_000)),
+    isolated=st.booleans(),
+    steps=st.sampled_from((1, 3, 50)),
+    candles=st.booleans(),
+)
+def test_prints_that_are_passed_over_would_have_changed_nothing(
+    seed: int,
+    wishes: list[tuple[str, str, str, int, int, str]],
+    balance: int,
+    isolated: bool,
+    steps: int,
+    candles: bool,
+) -> None:
+    market, same = (recorded(seed, candles=candles) for _ in range(2))
+    length_ms = market.end_ms - BEGIN_MS
+    times_ms = [BEGIN_MS + length_ms * n // steps for n in range(1, steps + 1)]
+    both = [("MARKET", symbol, "BUY", 2, 0, "MARK_PRICE") for symbol in SYMBOLS]
+    wishes = [*both, *wishes]
+
+    told = outcome(Told(market), times_ms, wishes, balance=balance, isolated=isolated)
+    passed = outcome(same, times_ms, wishes, balance=balance, isolated=isolated)
+
+    assert passed == told
 
 
 @given(

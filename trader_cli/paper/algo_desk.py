@@ -165,14 +165,15 @@ class AlgoDesk:
             return
         self._execute(of, algo, now_ms)
 
-    def release(self, now_ms: int) -> None:
-        """Let go on what stuck in TRIGGERING until now."""
+    def release(self, now_ms: int) -> bool:
+        """Let go on what stuck in TRIGGERING until now; False if nothing did."""
         if not self._stuck:
-            return
+            return False
         free = [algo for until_ms, algo in self._stuck if until_ms <= now_ms]
         self._stuck = [row for row in self._stuck if row[0] > now_ms]
         for algo in free:
             self._execute(self._core.account.symbols[algo.symbol], algo, now_ms)
+        return bool(free)
 
     def _execute(self, of: SymbolAccount, algo: AlgoRecord, now_ms: int) -> None:
         """Send the regular order of a conditional one that fired."""

@@ -69,6 +69,7 @@ class Core:
         deadlines: heap of (time, symbol) at which something of a symbol may end.
         disturbance: what may be out of order.
         heard: False while nobody listens; events are not even rendered then.
+        turn: counts the steps, each of which may have changed anything.
         outbox: user-data events not yet fetched.
         forced: liquidations' own orders not yet fetched.
     """
@@ -85,6 +86,7 @@ class Core:
         self._state = state
         self.settings = settings
         self.heard = True
+        self.turn = 0
         self.disturbance: Disturbance = Undisturbed()
         self.outbox: list[UserEvent] = []
         self.forced: list[OrderRecord] = []
@@ -204,6 +206,7 @@ class Core:
 
     def flush(self) -> None:
         """End one step: make it durable, unless steps are committed in groups."""
+        self.turn += 1
         if not self.settings.group_commit:
             self.commit()
 

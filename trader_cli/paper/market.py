@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trader_cli.domain.terms import Side
 
@@ -49,6 +49,39 @@ class MarketTick:
     def update_id(self) -> int:
         """The book's update id; it grows with every tick."""
         return self.book_id or self.time_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """Bounds of a symbol's prices, all exclusive.
+
+    Attributes:
+        ask_floor: what the best ask must stay above; the other names say the same of theirs.
+    """
+
+    ask_floor: Decimal
+    bid_ceiling: Decimal
+    last_floor: Decimal
+    last_ceiling: Decimal
+    mark_floor: Decimal
+    mark_ceiling: Decimal
+
+    def holds(self, tick: MarketTick) -> bool:
+        """Return True if the tick stays inside."""
+        return (
+            self.ask_floor < tick.ask
+            and self.bid_ceiling > tick.bid
+            and self.last_floor < tick.last_price < self.last_ceiling
+            and self.mark_floor < tick.mark_price < self.mark_ceiling
+        )
+
+    @property
+    def bounds(self) -> tuple[Decimal, Decimal]:
+        """Between which prices, exclusive, it holds where mark and last price are one."""
+        return (
+            max(self.ask_floor, self.last_floor, self.mark_floor),
+            min(self.bid_ceiling, self.last_ceiling, self.mark_ceiling),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +159,18 @@ class Attention:
         if who in self._wishes and self._wishes[who] == wish:
             return
         self._wishes[who] = wish
-        wishes = [one for one in self._wishes.values() if one is not None]
-        if len(wishes) < len(self._wishes):
-            self.symbols = self._all
-        else:
-            wanted = frozenset().union(*wishes)
-            self.symbols = tuple(symbol for symbol in self._all if symbol in wanted)
+        self.symbols = self._wanted(list(self._wishes.values()))
+
+    def besides(self, who: str) -> frozenset[str]:
+        """Return what others than `who` attend to."""
+        return frozenset(self._wanted([w for name, w in self._wishes.items() if name != who]))
+
+    def _wanted(self, wishes: Sequence[frozenset[str] | None]) -> tuple[str, ...]:
+        named = [one for one in wishes if one is not None]
+        if len(named) < len(wishes):
+            return self._all
+        wanted = frozenset().union(*named)
+        return tuple(symbol for symbol in self._all if symbol in wanted)
 
 
 class Market(Protocol):
@@ -222,4 +261,25 @@ class Market(Protocol):
 
     def snapshot(self) -> Mapping[str, object]:
         """Return what a restart needs, ready for JSON; `kind` says which market it is of."""
+        ...
+
+
+@runtime_checkable
+class PassingMarket(Market, Protocol):
+    """A market that knows without making a tick whether it would stay inside a band."""
+
+    def pass_to(self, now_ms: int) -> None:
+        """Move to `now_ms` as `advance` does; what happened since waits for `next_tick`."""
+        ...
+
+    def next_tick(self, who: str, bands: Mapping[str, Band], until_ms: int) -> MarketTick | None:
+        """Return the next tick, of those that `advance` would tell, that must be told.
+
+        Ticks before it inside their symbol's band are passed over, unless somebody besides `who`
+        attends to the symbol. None: there is none up to `until_ms`, and all of them are passed.
+        """
+        ...
+
+    def passed(self, symbol: str) -> MarketTick:
+        """Return a symbol's last tick up to the one told last, told or passed over."""
         ...

@@ -140,6 +140,10 @@ class Tape:
         """Return the number of the print with that id, None if there is none."""
         raise NotImplementedError
 
+    def first_outside(self, first: int, after: int, low: int, high: int) -> int:
+        """Return the first of [first, after) whose price is not in [low, high], else `after`."""
+        raise NotImplementedError
+
     def stretch(self, start_ms: int, end_ms: int) -> Stretch | None:
         """Return what was printed in [start_ms, end_ms), None if nothing was."""
         candles = self._candles
@@ -198,6 +202,17 @@ class CandleTape(Tape):
     def number_of(self, trade_id: int) -> int | None:
         return trade_id if 0 <= trade_id < len(self) else None
 
+    def first_outside(self, first: int, after: int, low: int, high: int) -> int:
+        lows, highs, each = self._candles.low, self._candles.high, self._each
+        while first < after:
+            candle, begin = divmod(first, each)
+            if lows[candle] < low or highs[candle] > high:
+                for number, one in enumerate(self._path(candle)[begin:], start=first):
+                    if not low <= one.price <= high:
+                        return min(number, after)
+            first += each - begin
+        return after
+
     def _path(self, candle: int) -> list[Print]:
         path = self._paths.get(candle)
         if path is None:
@@ -247,6 +262,13 @@ class TradeTape(Tape):
             Print(times[i], self._prices[i], abs(self._amounts[i]), self._amounts[i] < 0, ids[i])
             for i in range(first, after)
         ]
+
+    def first_outside(self, first: int, after: int, low: int, high: int) -> int:
+        prices = self._prices
+        for number in range(first, after):
+            if not low <= prices[number] <= high:
+                return number
+        return after
 
     def number_of(self, trade_id: int) -> int | None:
         ids = self._rows.trade_id

@@ -7,45 +7,19 @@ must be looked at the long way. Pure; a band holds until the account's next chan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.numbers import ONE, ZERO
 from trader_cli.domain.terms import Side, WorkingType
 from trader_cli.paper.account import Account, SymbolAccount
-from trader_cli.paper.market import MarketTick
+from trader_cli.paper.market import Band
 
 NEVER: Final = Decimal("Infinity")
 _FLAT: Final = (-NEVER, NEVER)
 _PATIENCE: Final = 4
 
 Marks = dict[SymbolAccount, tuple[Decimal, Decimal]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
-    """Bounds of a symbol's prices, all exclusive.
-
-    Attributes:
-        ask_floor: what the best ask must stay above; the other names say the same of theirs.
-    """
-
-    ask_floor: Decimal
-    bid_ceiling: Decimal
-    last_floor: Decimal
-    last_ceiling: Decimal
-    mark_floor: Decimal
-    mark_ceiling: Decimal
-
-    def holds(self, tick: MarketTick) -> bool:
-        """Return True if the tick stays inside."""
-        return (
-            self.ask_floor < tick.ask
-            and self.bid_ceiling > tick.bid
-            and self.last_floor < tick.last_price < self.last_ceiling
-            and self.mark_floor < tick.mark_price < self.mark_ceiling
-        )
 
 
 class Lookout:

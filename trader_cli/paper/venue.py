@@ -26,7 +26,7 @@ from trader_cli.paper.core import Core, VenueSettings
 from trader_cli.paper.disturbance import Disturbance
 from trader_cli.paper.events import UserEvent
 from trader_cli.paper.instruments import Contract
-from trader_cli.paper.market import Market, MarketTick
+from trader_cli.paper.market import Market, MarketTick, PassingMarket
 from trader_cli.paper.order_desk import OrderDesk, record_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.queries import Queries
@@ -94,6 +94,9 @@ class Venue:
             self._core.outbox.clear()
         self._save_market(now_ms)
         self._core.flush()
+        self._lookout = Lookout(self._core.account, WARNING_RATIO)
+        self._turn = self._core.turn
+        self._passing = market if isinstance(market, PassingMarket) else None
 
     # -- time and outbox -------------------------------------------------------------------------
 
@@ -105,12 +108,19 @@ class Venue:
         """
         if now_ms >= self._attend_again_ms:
             self._attend(now_ms)
-        self._play(self._market.advance(now_ms))
+        if self._core.turn != self._turn:
+            self._lookout = Lookout(self._core.account, WARNING_RATIO)
+        if self._passing is None:
+            self._play(self._market.advance(now_ms))
+        else:
+            self._pass(self._passing, now_ms)
         self._run_out(now_ms)
-        self._algos.release(now_ms)
+        if self._algos.release(now_ms):
+            self._lookout.forget()
         if now_ms - self._market_saved_ms >= _MARKET_SAVE_MS:
             self._save_market(now_ms)
         self._core.flush()
+        self._turn = self._core.turn
 
     def commit(self) -> None:
         """Make every step so far durable, where they are committed in groups."""
@@ -218,14 +228,12 @@ class Venue:
         """Let ticks happen, oldest first."""
         self._ticks += ticks
         symbols, stir = self._core.account.symbols, self._core.account.stir
-        lookout = Lookout(self._core.account, WARNING_RATIO)
-        bands = lookout.bands
+        bands = self._lookout.bands
         due_ms = self._due_ms()
         for tick in ticks:
             if tick.time_ms >= due_ms:
                 self._run_out(tick.time_ms)
                 due_ms = self._due_ms()
-                lookout.forget()
             of = symbols.get(tick.symbol)
             if of is None:
                 continue
@@ -238,9 +246,43 @@ class Venue:
                 continue
             if self._happens(of, tick):
                 due_ms = self._due_ms()
-                lookout.forget()
+                self._lookout.forget()
             else:
-                lookout.looked_at(of)
+                self._lookout.looked_at(of)
+
+    def _pass(self, market: PassingMarket, now_ms: int) -> None:
+        """Let the ticks up to `now_ms` happen, leaving those untold that cannot matter."""
+        market.pass_to(now_ms)
+        bands = self._lookout.bands
+        while True:
+            due_ms = self._due_ms()
+            tick = market.next_tick(_VENUE, bands, min(now_ms, due_ms - 1))
+            if tick is None:
+                self._catch_up(market, None)
+                if due_ms > now_ms:
+                    return
+                # What falls due does so before the first tick that is not earlier.
+                self._lookout.forget()
+                tick = market.next_tick(_VENUE, bands, now_ms)
+                if tick is None:
+                    return
+            else:
+                self._catch_up(market, tick.symbol)
+            self._play([tick])
+
+    def _catch_up(self, market: PassingMarket, told: str | None) -> None:
+        """Bring the prices of symbols up to the tick told last that were passed over before it.
+
+        Args:
+            told: the symbol of that tick; then only what is held matters. None: all of them.
+        """
+        account = self._core.account
+        for symbol in self._attended:
+            of = account.symbols[symbol]
+            if symbol != told and (told is None or of.positions):
+                tick = market.passed(symbol)
+                if tick.update_id != of.tick.update_id:
+                    self._see(of, tick)
 
     def _happens(self, of: SymbolAccount, tick: MarketTick) -> bool:
         """Let a symbol's present tick have its effects; False if it had none."""
@@ -265,6 +307,7 @@ class Venue:
         """Do what is due at `now_ms` by the clock alone."""
         if now_ms < self._due_ms():
             return
+        self._lookout.forget()
         while self._clearing.next_funding_ms <= now_ms:
             self._clearing.settle_funding()
         deadlines = self._core.deadlines
