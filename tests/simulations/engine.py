@@ -12,6 +12,7 @@ from tests.simulations.trouble import Troubles
 from tests.simulations.watch import Watch
 from tests.simulations.world import SYMBOL, JumpingClock, World
 from tests.support.engine_rig import Rig
+from trader_cli.domain.order_life_cycle import IntentStatus
 from trader_cli.domain.rules import BridgeRules, EntryPolicy
 from trader_cli.errors import VenueError
 
@@ -109,6 +110,11 @@ class ByEngine:
             until=lambda: not self.rig.journal.unknown_intents(), within_s=_QUIET_S
         )
         await self.world.wait(3)
+
+    def _is_proven(self) -> bool:
+        """Return True if no order is under way or in doubt."""
+        doubtful = (IntentStatus.SENT, IntentStatus.UNKNOWN)
+        return not any(row.status in doubtful for row in self.rig.journal.unfinished_intents())
 
     async def _start(self) -> None:
         # The first look of the engine is driven by the rig, which knows no late answers.
