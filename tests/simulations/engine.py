@@ -106,9 +106,7 @@ class ByEngine:
         await self.world.wait(8)
         self._decide("CUT_LOSS")
         await self.world.run(until=self.watch.is_quiet, within_s=_QUIET_S)
-        await self.world.run(
-            until=lambda: not self.rig.journal.unknown_intents(), within_s=_QUIET_S
-        )
+        await self.world.run(until=self._is_proven, within_s=_QUIET_S)
         await self.world.wait(3)
 
     def _is_proven(self) -> bool:
