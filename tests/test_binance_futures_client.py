@@ -37,6 +37,7 @@ from trader_cli.errors import (
     VenueError,
 )
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
+from trader_cli.exchange.budget import BudgetInMemory
 from trader_cli.exchange.gateway import BanInMemory, insisting
 from trader_cli.exchange.transport import open_session
 
@@ -463,6 +464,18 @@ class TestClock:
 
         assert len(venue.requests("POST", ORDER)) == 2
         assert len(venue.requests("GET", "/fapi/v1/time")) == 1
+
+    @pytest.mark.parametrize(("age_ms", "offset_ms"), [(599_999, -86_400_000), (600_000, 0)])
+    async def test_what_another_process_measured_counts_before_the_first_request(
+        self, connect: Connect, clock: JumpingClock, age_ms: int, offset_ms: int
+    ) -> None:
+        class Measured(BudgetInMemory):
+            def clock_offset(self, local_ms: int) -> tuple[int, int] | None:
+                return -86_400_000, age_ms
+
+        client = connect(budget=Measured())
+
+        assert client.venue_now_ms() - clock.now_ms() == offset_ms
 
 
 class TestLimits:

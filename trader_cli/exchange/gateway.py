@@ -194,6 +194,9 @@ class Gateway:
         return Usage() if self._transport is None else self._transport.usage
 
     def venue_now_ms(self) -> int:
+        if self._clock_due_s is None:
+            # A day's start is worked out before the first request that would measure.
+            self._take_known_clock()
         return self.clock.now_ms() + self.clock_offset_ms
 
     def orders_left(self) -> int:
