@@ -59,12 +59,14 @@ class SymbolAccount:
         "positions",
         "reducing",
         "resting",
+        "symbol",
         "tick",
         "triggers",
     )
 
     def __init__(self, contract: Contract, tick: MarketTick, leverage: int) -> None:
         self.contract = contract
+        self.symbol = contract.symbol
         self.tick = tick
         self.leverage = min(leverage, margin.leverage_max(contract.brackets))
         self.isolated = False
@@ -80,10 +82,6 @@ class SymbolAccount:
         self._taken_at = tick
         self._capped = (0, ZERO)
         self.figures = _NOTHING
-
-    @property
-    def symbol(self) -> str:
-        return self.contract.symbol
 
     @property
     def mark(self) -> Decimal:

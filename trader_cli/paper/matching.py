@@ -25,6 +25,7 @@ from trader_cli.paper.records import OrderRecord
 PriceLevel = tuple[Decimal, Decimal]
 """(price, quantity)"""
 
+_BUY: Final = Side.BUY
 _HEAP_SLACK: Final = 64
 
 
@@ -112,7 +113,7 @@ class RestingBook:
         self._asks = _BookSide(Side.SELL)
 
     def _side(self, side: Side) -> _BookSide:
-        return self._bids if side is Side.BUY else self._asks
+        return self._bids if side is _BUY else self._asks
 
     def add(self, order: OrderRecord, tick: MarketTick) -> None:
         """Let an order rest behind the size the market shows at its price.
@@ -144,7 +145,7 @@ class RestingBook:
 
     def best(self, side: Side) -> Decimal | None:
         """Return the price of `side` that fills first, None if nothing rests there."""
-        return self._side(side).best()
+        return (self._bids if side is _BUY else self._asks).best()
 
     def is_near(self, tick: MarketTick) -> bool:
         """Return True if the tick may fill something: it touches a best price."""

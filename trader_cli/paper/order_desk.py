@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final
 
-from trader_cli.domain.instrument import round_down_to_step, round_up_to_step
+from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.numbers import ONE, ZERO
 from trader_cli.domain.terms import (
     ExecutionType,
@@ -222,11 +222,8 @@ class OrderDesk:
 
     def _worst(self, of: SymbolAccount, side: Side) -> Decimal:
         """Return the last price a market order accepts."""
-        instrument = of.contract.instrument
-        bound = instrument.market_take_bound
-        if side is _BUY:
-            return round_down_to_step(of.mark * (ONE + bound), instrument.tick_size)
-        return round_up_to_step(of.mark * (ONE - bound), instrument.tick_size)
+        bound = of.contract.instrument.market_take_bound
+        return of.tick.mark_price * (ONE + bound if side is _BUY else ONE - bound)
 
     def _prevent_self_trade(
         self, of: SymbolAccount, order: OrderRecord, parts: list[PriceLevel], now_ms: int

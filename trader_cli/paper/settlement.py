@@ -83,7 +83,8 @@ class Settlement:
         effect = ledger.apply_fill(position, order.side, quantity, price)
         notional = price * quantity
         if fee is None:
-            fee = ledger.commission(notional, contract.maker_fee if maker else contract.taker_fee)
+            rate = contract.maker_fee if maker else contract.taker_fee
+            fee = ledger.to_ledger(notional * rate)
         trade = bare(TradeRecord)
         trade.trade_id = core.next_id("trades")
         trade.order_id = order.order_id
@@ -112,7 +113,7 @@ class Settlement:
         account.stir(of, _cost_of_fill(of, notional, price, effect.realized))
         if core.heard:
             self._tell_fill(of, order, position, trade, opening)
-        if done:
+        if done and core.triggered:
             self._finish_algo(order, now_ms)
         if of.reducing and effect.closed:
             self._prune_reducing(of, side, now_ms)
