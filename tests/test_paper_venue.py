@@ -640,6 +640,7 @@ ACTIONS = st.lists(
             st.sampled_from(["MARKET", "GTC", "IOC", "GTX", "FOK"]),
             st.integers(-60, 60),
             st.booleans(),
+            st.sampled_from(["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"]),
         ),
         st.tuples(
             st.just("algo"),
@@ -655,6 +656,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("leverage"), st.sampled_from(["1", "5", "20", "100"])),
         st.tuples(st.just("margin"), st.sampled_from(["ISOLATED", "CROSSED"])),
         st.tuples(st.just("extra"), st.integers(1, 100), st.sampled_from(["1", "2"])),
+        st.tuples(st.just("deleverage"), st.integers(1, 400), st.integers(-900, 900)),
         st.tuples(st.just("wait")),
     ),
     max_size=40,
@@ -665,8 +667,9 @@ def act(trader: Trader, action: tuple[object, ...], price: Decimal, *, hedge: bo
     """Do one random thing, refused or not; return the price afterwards."""
     open_orders = trader.venue.open_orders(BTC, trader.now_ms)
     match action:
-        case ("order", str(side), int(size), str(kind), int(offset), bool(flag)):
+        case ("order", str(side), int(size), str(kind), int(offset), bool(flag), str(mode)):
             more = {} if kind == "MARKET" else {"price": f"{price + offset}", "timeInForce": kind}
+            more["selfTradePreventionMode"] = mode
             if hedge:
                 more["positionSide"] = "LONG" if flag else "SHORT"
             elif flag:
@@ -703,6 +706,10 @@ def act(trader: Trader, action: tuple[object, ...], price: Decimal, *, hedge: bo
             trader.ask("set_margin_type", marginType=word)
         case ("extra", int(amount), str(kind)):
             trader.ask("modify_position_margin", amount=str(amount), type=kind)
+        case ("deleverage", int(size), int(distance)):
+            trader.venue.deleverage(
+                "BTCUSDT", trader.now_ms, quantity=D(size) / 1000, price=price + distance
+            )
         case _:
             trader.move(3 * 3_600_000)
     return price
