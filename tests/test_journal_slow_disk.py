@@ -155,7 +155,7 @@ async def test_what_missed_its_time_is_written_in_order_when_the_disk_is_back(de
 async def test_nothing_opens_while_the_disk_hangs_and_the_rest_goes_on(desk: Desk) -> None:
     desk.disk.answers.clear()
     with pytest.raises(JournalLate):
-        desk.journal.record("event", {}, deadline_ms=50, keep=True)
+        desk.journal.record("event", {}, durable=True, deadline_ms=50, keep=True)
     began_s = time.monotonic()
 
     with pytest.raises(JournalUnavailable):
@@ -193,7 +193,7 @@ async def test_an_entry_that_waits_for_the_disk_holds_up_no_exit(desk: Desk) -> 
 def test_a_row_nobody_keeps_is_taken_back(desk: Desk) -> None:
     desk.disk.answers.clear()
     with pytest.raises(JournalLate):
-        desk.journal.record("first", {}, deadline_ms=20, keep=True)
+        desk.journal.record("first", {}, durable=True, deadline_ms=20, keep=True)
     with pytest.raises(JournalUnavailable) as caught:
         desk.journal.record("second", {}, deadline_ms=20)
     assert not isinstance(caught.value, JournalLate)
@@ -206,7 +206,7 @@ def test_reads_do_not_wait_for_the_disk(desk: Desk) -> None:
     desk.journal.record("event", {"n": 1})
     desk.disk.answers.clear()
     with pytest.raises(JournalLate):
-        desk.journal.record("event", {"n": 2}, deadline_ms=20, keep=True)
+        desk.journal.record("event", {"n": 2}, durable=True, deadline_ms=20, keep=True)
 
     row = desk.journal.last("event")
 
@@ -226,7 +226,7 @@ def settled(journal: Journal) -> None:
 def test_a_late_event_that_cannot_follow_is_told_and_ends_nothing(desk: Desk) -> None:
     desk.disk.answers.clear()
     with pytest.raises(JournalLate):
-        desk.journal.record("event", {}, deadline_ms=20, keep=True)
+        desk.journal.record("event", {}, durable=True, deadline_ms=20, keep=True)
     with pytest.raises(JournalLate):
         desk.journal.record_event("trd-nobody", IntentEvent.FILL, {}, deadline_ms=0, keep=True)
     desk.disk.answers.set()
@@ -248,7 +248,7 @@ def test_a_process_ends_although_its_disk_hangs(tmp_path: Path) -> None:
         journal = Journal.open(path, SystemClock(), tell=print, opener=disk.open)
         disk.answers.clear()
         try:
-            journal.record("event", {{}}, deadline_ms=20, keep=True)
+            journal.record("event", {{}}, durable=True, deadline_ms=20, keep=True)
         except JournalLate:
             pass
         journal.close()

@@ -92,6 +92,19 @@ def translated(path: Path) -> Iterator[None]:
         raise unavailable(path, f"{error} ({name})") from error
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Run what is inside in one transaction: all of it, or nothing if it raises."""
+    with translated(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Return True if the file's content is at fault, not its surroundings."""
     name = getattr(error, "sqlite_errorname", None)

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 from trader_cli.clock import Clock
 from trader_cli.errors import TraderError
-from trader_cli.journal.database import BY_UPDATE, Opener, translated, unavailable
+from trader_cli.journal.database import BY_UPDATE, Opener, transaction, translated, unavailable
 from trader_cli.journal.errors import JournalCorrupt, JournalLate, JournalUnavailable
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -76,8 +76,15 @@ class Writer:
         self._state = threading.Lock()
         self._given_up: set[_Job] = set()
         self._last_words: Callable[[], None] = lambda: None
+        self._submitted = 0
+        self._finished = 0
         self._closed = False
         self._pause = threading.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """True while nothing is in line: what is written elsewhere now keeps its order."""
+        return self._submitted == self._finished
 
     @property
     def is_behind(self) -> bool:
@@ -170,6 +177,8 @@ class Writer:
             raise unavailable(self._path, "the disk does not answer")
         job = _Job(work=work, durable=durable, lock_ms=lock_ms, kept=keep)
         self._start()
+        with self._state:
+            self._submitted += 1
         self._queue.put(job)
         return job
 
@@ -234,6 +243,8 @@ class Writer:
                 self._postpone(job, waiting)
             elif job.done.set_running_or_notify_cancel():
                 self._perform(job, waiting)
+            else:
+                self._finished += 1
         self._end()
 
     def _perform(self, job: _Job, waiting: deque[_Job]) -> None:
@@ -244,24 +255,29 @@ class Writer:
                 self._keep(job, waiting)
                 job.done.set_exception(_late(error))
                 return
+            self._finished += 1
             job.done.set_exception(error)
         except TraderError as error:
+            self._finished += 1
             job.done.set_exception(error)
         except BaseException as error:
             job.done.set_exception(error)  # a fault of the program's own ends the thread
             raise
         else:
+            self._finished += 1  # before the caller wakes: its next row may go in at once
             job.done.set_result(result)
         self._settled(job)
 
     def _postpone(self, job: _Job, waiting: deque[_Job]) -> None:
         if not job.done.set_running_or_notify_cancel():
+            self._finished += 1
             return
         error = unavailable(self._path, "earlier rows wait for the disk")
         if job.kept:
             self._keep(job, waiting)
             job.done.set_exception(_late(error))
         else:
+            self._finished += 1
             job.done.set_exception(error)
 
     def _keep(self, job: _Job, waiting: deque[_Job]) -> None:
@@ -282,6 +298,7 @@ class Writer:
             except TraderError as error:
                 self._tell(f"a row that waited cannot be written: {error.message}")
             waiting.popleft()
+            self._finished += 1
             self._settled(job)
 
     def _catch_up_at_the_end(self, waiting: deque[_Job]) -> None:
@@ -303,14 +320,8 @@ class Writer:
         connection = self._connection or self._connected(job.lock_ms)
         with translated(self._path):
             self._set_flags(connection, "FULL" if job.durable else "NORMAL", job.lock_ms)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = job.work(connection)
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-        return result
+        with transaction(connection, self._path):
+            return job.work(connection)
 
     def _connected(self, wait_ms: int) -> sqlite3.Connection:
         self._connection = self._opener(self._path, wait_ms=wait_ms)
