@@ -91,3 +91,20 @@ async def in_position(world: Rig) -> None:
     world.decide("LONG", dynamic_params=WIDE, **WIDE)
     await world.enter()
     await world.pass_time(2)
+
+
+async def test_reconcile_measures_the_clock_by_which_it_puts_bookings_in_order(
+    tmp_path: Path,
+) -> None:
+    """On a fast replay the exchange's time runs ahead of what was measured at the start."""
+    async with rig(tmp_path) as world:
+        session = MemorySession(world.paper)
+        await world.start(session=session)
+        await world.pass_time(2)
+        clock = ("GET", "/fapi/v1/time")
+        before = session.sent.count(clock)
+
+        world.network.break_user_stream()
+        await world.until(lambda: len(world.reports("reconciled")) == 2, within_s=5)
+
+        assert session.sent.count(clock) == before + 1

@@ -7,6 +7,7 @@ and finds the decision behind a position that an earlier run opened, or that end
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,6 +30,7 @@ from trader_cli.engine.readings import (
     standing_of,
 )
 from trader_cli.engine.remembered import OpenDecision
+from trader_cli.errors import VenueError
 from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.protection_spec import ProtectionSpec
 from trader_cli.trading.reconcile import reconcile
@@ -138,6 +140,9 @@ async def recover(
             *(hands.orders.cancel_order(row) for row in entries if isinstance(row, Order))
         )
         cancelled = tuple(row.client_order_id for row in entries)
+    # What is booked is put in order around this reading by the exchange's time.
+    with contextlib.suppress(VenueError):
+        await hands.client.sync_clock()
     reading, summary = await asyncio.gather(
         read(hands.client, symbols), hands.client.get_account_summary()
     )
