@@ -250,30 +250,27 @@ class Table:
     """Runs rows in the background, both modes at a time."""
 
     def __init__(self, wanted: list[tuple[str, Row]], roots: dict[str, Path]) -> None:
-        self._outcomes: dict[tuple[str, Row], Future[Outcome]] = {key: Future() for key in wanted}
-        self._pool = ThreadPoolExecutor(len(roots))
-        for mode, root in roots.items():
-            self._pool.submit(self._run_all, mode, root)
+        self._roots = roots
+        self._places: dict[str, Place] = {}
+        self._pools = {mode: ThreadPoolExecutor(1) for mode in roots}
+        self._outcomes: dict[tuple[str, Row], Future[Outcome]] = {
+            (mode, row): self._pools[mode].submit(self._run, mode, row) for mode, row in wanted
+        }
 
     def outcome(self, mode: str, row: Row) -> Outcome:
         """Return what a row came to, when it has."""
-        return self._outcomes[mode, row].result(timeout=120)
+        return self._outcomes[mode, row].result(timeout=180)
 
     def close(self) -> None:
-        self._pool.shutdown()
-
-    def _run_all(self, mode: str, root: Path) -> None:
-        place: Place | None = None
-        for (of, row), future in self._outcomes.items():
-            if of != mode:
-                continue
-            try:
-                place = place or Place(root, mode)
-                future.set_result(place.run(row))
-            except Exception as error:  # told by the row's own test
-                future.set_exception(error)
-        if place is not None:
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)
+        for place in self._places.values():
             place.end()
+
+    def _run(self, mode: str, row: Row) -> Outcome:
+        if mode not in self._places:
+            self._places[mode] = Place(self._roots[mode], mode)
+        return self._places[mode].run(row)
 
 
 @pytest.fixture(scope="module")
