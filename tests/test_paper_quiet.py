@@ -310,6 +310,7 @@ def test_passing_over_leaves_out_what_stays_inside_and_nothing_else(
     isolated=st.booleans(),
     steps=st.sampled_from((1, 3, 50)),
     candles=st.booleans(),
+    heard=st.sampled_from(((), ("ETHUSDT",), tuple(SYMBOLS))),
 )
 def test_prints_that_are_passed_over_would_have_changed_nothing(
     seed: int,
@@ -318,12 +319,14 @@ def test_prints_that_are_passed_over_would_have_changed_nothing(
     isolated: bool,
     steps: int,
     candles: bool,
+    heard: tuple[str, ...],
 ) -> None:
     market, same = (recorded(seed, candles=candles) for _ in range(2))
     length_ms = market.end_ms - BEGIN_MS
     times_ms = [BEGIN_MS + length_ms * n // steps for n in range(1, steps + 1)]
     both = [("MARKET", symbol, "BUY", 2, 0, "MARK_PRICE") for symbol in SYMBOLS]
     wishes = [*both, *wishes]
+    same.attend("streams", heard)
 
     told = outcome(Told(market), times_ms, wishes, balance=balance, isolated=isolated)
     passed = outcome(same, times_ms, wishes, balance=balance, isolated=isolated)

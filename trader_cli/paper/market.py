@@ -268,6 +268,10 @@ class Market(Protocol):
 class PassingMarket(Market, Protocol):
     """A market that knows without making a tick whether it would stay inside a band."""
 
+    def must_tell_all(self, who: str) -> bool:
+        """Return True if others attend to all that is told: `advance` costs less then."""
+        ...
+
     def pass_to(self, now_ms: int) -> None:
         """Move to `now_ms` as `advance` does; what happened since waits for `next_tick`."""
         ...

@@ -135,6 +135,9 @@ class ReplayMarket:
             ticks.sort(key=lambda tick: tick.time_ms)
         return ticks
 
+    def must_tell_all(self, who: str) -> bool:
+        return self._attention.besides(who).issuperset(self._attention.symbols)
+
     def pass_to(self, now_ms: int) -> None:
         self._told = self._now_ms, len(self._reels), 0
         self._now_ms = max(now_ms, self._now_ms)

@@ -110,7 +110,7 @@ class Venue:
             self._attend(now_ms)
         if self._core.turn != self._turn:
             self._lookout = Lookout(self._core.account, WARNING_RATIO)
-        if self._passing is None:
+        if self._passing is None or self._passing.must_tell_all(_VENUE):
             self._play(self._market.advance(now_ms))
         else:
             self._pass(self._passing, now_ms)
