@@ -16,7 +16,7 @@ from trader_cli.cli.invocation import Answer, invocation_of
 from trader_cli.cli.order_actions import ConditionalWish, place_conditional
 from trader_cli.cli.order_options import LimitPrice, Quantity
 from trader_cli.cli.prices import PriceArgument, PriceWish, price_wish
-from trader_cli.domain.terms import OrderType
+from trader_cli.domain.terms import Direction, OrderType
 
 
 def stop_loss(
@@ -28,15 +28,8 @@ def stop_loss(
     position: OfPosition = None,
 ) -> Answer:
     """Rest a stop of a position; side and quantity come from the position."""
-    wish = ConditionalWish(
-        symbol=symbol,
-        type=OrderType.STOP_MARKET if limit_price is None else OrderType.STOP,
-        trigger_price=price,
-        quantity=quantity,
-        limit_price=limit_price,
-        direction=position,
-    )
-    return _rest(context, wish)
+    kind = OrderType.STOP_MARKET if limit_price is None else OrderType.STOP
+    return _rest_at(context, kind, symbol, price, quantity, limit_price, position)
 
 
 def take_profit(
@@ -48,16 +41,8 @@ def take_profit(
     position: OfPosition = None,
 ) -> Answer:
     """Rest a target of a position; side and quantity come from the position."""
-    at_market, at_limit = OrderType.TAKE_PROFIT_MARKET, OrderType.TAKE_PROFIT
-    wish = ConditionalWish(
-        symbol=symbol,
-        type=at_market if limit_price is None else at_limit,
-        trigger_price=price,
-        quantity=quantity,
-        limit_price=limit_price,
-        direction=position,
-    )
-    return _rest(context, wish)
+    kind = OrderType.TAKE_PROFIT_MARKET if limit_price is None else OrderType.TAKE_PROFIT
+    return _rest_at(context, kind, symbol, price, quantity, limit_price, position)
 
 
 def trailing_stop(
@@ -82,6 +67,26 @@ def trailing_stop(
         callback_rate=percent,
         activate_price=activate,
         quantity=quantity,
+        direction=position,
+    )
+    return _rest(context, wish)
+
+
+def _rest_at(
+    context: typer.Context,
+    kind: OrderType,
+    symbol: str,
+    price: PriceWish,
+    quantity: Decimal | None,
+    limit_price: PriceWish | None,
+    position: Direction | None,
+) -> Answer:
+    wish = ConditionalWish(
+        symbol=symbol,
+        type=kind,
+        trigger_price=price,
+        quantity=quantity,
+        limit_price=limit_price,
         direction=position,
     )
     return _rest(context, wish)
