@@ -33,7 +33,8 @@ from trader_cli.errors import (
     UsageError,
     VenueError,
 )
-from trader_cli.trading.brackets import ExitSpot, Resting, rest_exit
+from trader_cli.trading.brackets import Resting, rest_exit
+from trader_cli.trading.exit_orders import ExitSpot
 from trader_cli.trading.fitting import fit
 from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended

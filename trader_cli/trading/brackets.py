@@ -10,7 +10,6 @@ Source: binance-usdm reference §7.2, §5.3 (-4130), §5.2 (-2021).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -20,19 +19,23 @@ from trader_cli.domain.account import Position
 from trader_cli.domain.client_id import Leg, belong_together, is_own
 from trader_cli.domain.instrument import round_price_in_favour
 from trader_cli.domain.numbers import to_text
-from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, only_reduces
+from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import AlgoStatus, Direction, OrderType, PositionSide, WorkingType
-from trader_cli.errors import OutcomeUnknown, Rejected, TraderError, VenueError
-from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.trading.exit_orders import (
+    ONE_IS_ENOUGH,
+    WOULD_TRIGGER_NOW,
+    ExitSpot,
+    exit_request,
+    place_exit,
+    source_of,
+    trailing_request,
+)
 from trader_cli.trading.flatness import held_position, held_positions
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
 
-_WOULD_TRIGGER_NOW: Final = -2021
-_WOULD_TRIGGER: Final = frozenset({_WOULD_TRIGGER_NOW, -4142})
-_ONE_IS_ENOUGH: Final = -4130
-_DOUBT_S: Final = 1.0
-_LOOK_AGAIN_S: Final = 0.2
+_WOULD_TRIGGER: Final = frozenset({WOULD_TRIGGER_NOW, -4142})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,48 +91,6 @@ class Protection:
         return isinstance(self.stop, WouldTrigger)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitSpot:
-    """Which position an exit order belongs to, and what it has to be.
-
-    Attributes:
-        quantity: the position's size where it is known; an order of at least that counts as
-            covering the whole, smaller ones are partial exits and are left alone.
-    """
-
-    symbol: str
-    direction: Direction
-    position_side: PositionSide
-    leg: Leg
-    quantity: Decimal | None = None
-
-    @property
-    def type(self) -> OrderType:
-        return OrderType.STOP_MARKET if self.leg is Leg.STOP else OrderType.TAKE_PROFIT_MARKET
-
-    def holds(self, order: AlgoOrder) -> bool:
-        """Return True if `order` is an exit of the whole position for this purpose."""
-        whole = self.quantity is not None and order.quantity >= self.quantity
-        return (
-            (order.close_position or whole)
-            and order.symbol == self.symbol
-            and order.position_side is self.position_side
-            and order.side is self.direction.exit_side
-            and order.is_exit
-            and order.type is self.type
-        )
-
-    @classmethod
-    def of(cls, position: Position, leg: Leg) -> ExitSpot:
-        return cls(
-            symbol=position.symbol,
-            direction=position.direction,
-            position_side=position.position_side,
-            leg=leg,
-            quantity=abs(position.quantity),
-        )
-
-
 async def rest_at_once(
     desk: OrderDesk,
     symbol: str,
@@ -182,11 +143,13 @@ async def _place_whole(
     if price is None:
         return None
     try:
-        return Resting(order=await _place(desk, _request(spot, price), spot, source, within_s))
+        return Resting(
+            order=await place_exit(desk, exit_request(spot, price), spot, source, within_s)
+        )
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, price, error)
-        if error.code != _ONE_IS_ENOUGH or quantity is None:
+        if error.code != ONE_IS_ENOUGH or quantity is None:
             return error
     except TraderError as error:
         return error
@@ -207,7 +170,7 @@ async def _place_share(
         f"part too when it is reached first; ours covers {to_text(quantity)}"
     )
     try:
-        order = await _place(desk, _request(spot, price, quantity), spot, source, within_s)
+        order = await place_exit(desk, exit_request(spot, price, quantity), spot, source, within_s)
     except Rejected as error:
         return _would_trigger(spot, price, error) if error.code in _WOULD_TRIGGER else error
     except TraderError as error:
@@ -226,8 +189,8 @@ async def _place_trailing(
     if plan is None or quantity is None:
         return None
     try:
-        request = _trailing_request(spot, plan, quantity)
-        return Resting(order=await _place(desk, request, spot, source, within_s))
+        request = trailing_request(spot, plan, quantity)
+        return Resting(order=await place_exit(desk, request, spot, source, within_s))
     except TraderError as error:
         return error
 
@@ -265,11 +228,11 @@ async def rest_exit(
         others = [row for row in own if row.algo_id != same.algo_id]
         return Resting(order=same, replaced=await _remove(desk, others))
     try:
-        order = await _place(desk, _request(spot, price), spot, source, within_s)
+        order = await place_exit(desk, exit_request(spot, price), spot, source, within_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, price, error)
-        if error.code != _ONE_IS_ENOUGH:
+        if error.code != ONE_IS_ENOUGH:
             raise
         return await _swap_over_bridge(desk, spot, price, own, source=source, within_s=within_s)
     return Resting(order=order, replaced=await _remove(desk, own))
@@ -297,15 +260,8 @@ async def _of_this_position(
             continue
         mine.append(row)
         if entry is not None:
-            source = _source_of(desk, row) or source
+            source = source_of(desk, row) or source
     return mine, source
-
-
-def _source_of(desk: OrderDesk, order: AlgoOrder) -> str | None:
-    with contextlib.suppress(JournalUnavailable):
-        intent = desk.journal.intent(order.client_order_id)
-        return None if intent is None else intent.source
-    return None
 
 
 async def _swap_over_bridge(
@@ -320,7 +276,7 @@ async def _swap_over_bridge(
     """Replace the one closePosition order that may rest, under cover of a fixed quantity."""
     quantity = await _position_size(desk, spot)
     if quantity == 0:
-        raise Rejected(f"{spot.symbol} has no position to protect", code=_ONE_IS_ENOUGH)
+        raise Rejected(f"{spot.symbol} has no position to protect", code=ONE_IS_ENOUGH)
     covering = [row for row in own if row.close_position]
     beside = "a closePosition order that is not this position's stays; ours covers " + to_text(
         quantity
@@ -331,7 +287,7 @@ async def _swap_over_bridge(
                 others = [other for other in own if other.algo_id != row.algo_id]
                 return Resting(order=row, replaced=await _remove(desk, others), notes=(beside,))
     try:
-        bridge = await _place(desk, _request(spot, price, quantity), spot, source, within_s)
+        bridge = await place_exit(desk, exit_request(spot, price, quantity), spot, source, within_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, price, error)
@@ -340,7 +296,7 @@ async def _swap_over_bridge(
     if not covering:
         return Resting(order=bridge, replaced=removed, notes=(beside,))
     try:
-        order = await _place(desk, _request(spot, price), spot, source, within_s)
+        order = await place_exit(desk, exit_request(spot, price), spot, source, within_s)
     except VenueError as error:
         # The bridge covers what is held now, so nothing is naked; growth is not covered.
         note = f"covers {to_text(quantity)} only: {error.message}"
@@ -383,8 +339,8 @@ async def rest_trailing(
             return Resting(order=row, replaced=await _remove(desk, others))
     spot = ExitSpot.of(position, Leg.TRAILING)
     try:
-        request = _trailing_request(spot, plan, quantity)
-        order = await _place(desk, request, spot, source, within_s)
+        request = trailing_request(spot, plan, quantity)
+        order = await place_exit(desk, request, spot, source, within_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, plan.activate_price or position.mark_price, error)
@@ -511,69 +467,6 @@ async def _trailing_part(
         return error
 
 
-async def _place(
-    desk: OrderDesk, request: ConditionalRequest, spot: ExitSpot, source: str, within_s: float
-) -> AlgoOrder:
-    """Place an exit; one in doubt is asked about for a moment and then placed again.
-
-    It may only reduce, so a second one does no harm; waiting for the proof that the first never
-    came would leave the position naked for longer than it may be.
-    """
-    end = desk.clock.monotonic() + within_s
-    doubted = False
-    while True:
-        left_s = end - desk.clock.monotonic()
-        try:
-            return await _place_once(desk, request, spot, source, max(0.0, min(_DOUBT_S, left_s)))
-        except OutcomeUnknown:
-            if desk.clock.monotonic() >= end:
-                raise
-            doubted = True
-        except Rejected as error:
-            if error.code != _ONE_IS_ENOUGH or not doubted:
-                raise
-            first = await _earlier(desk, request, source)
-            if first is None:
-                raise
-            return first
-
-
-async def _place_once(
-    desk: OrderDesk, request: ConditionalRequest, spot: ExitSpot, source: str, resolve_s: float
-) -> AlgoOrder:
-    placed = await desk.place(request, source=source, leg=spot.leg, resolve_s=resolve_s)
-    order = placed.order
-    if isinstance(order, Order):
-        # The answer was lost and by now it has fired: the position is being closed, nothing rests.
-        raise Rejected(
-            f"the {spot.leg} order on {spot.symbol} triggered as soon as it was placed",
-            code=_WOULD_TRIGGER_NOW,
-        )
-    return order
-
-
-async def _earlier(desk: OrderDesk, request: ConditionalRequest, source: str) -> AlgoOrder | None:
-    """Return the order that was in doubt and rests, as a refusal of its twin says.
-
-    Lists may trail behind what refuses: they are read until they show it, for a moment.
-    """
-    end = desk.clock.monotonic() + _DOUBT_S
-    while True:
-        for row in await desk.client.get_open_algo_orders(request.symbol):
-            same = (row.type, row.side, row.position_side, row.trigger_price) == (
-                request.type,
-                request.side,
-                request.position_side,
-                request.trigger_price,
-            )
-            if same and row.close_position and _source_of(desk, row) == source:
-                await desk.resolve(row.client_order_id, within_s=_DOUBT_S)
-                return row
-        if desk.clock.monotonic() >= end:
-            return None
-        await desk.clock.sleep(_LOOK_AGAIN_S)
-
-
 async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrder, ...]:
     await asyncio.gather(*(desk.cancel_algo(row) for row in orders))
     return tuple(orders)
@@ -582,35 +475,6 @@ async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrd
 async def _position_size(desk: OrderDesk, spot: ExitSpot) -> Decimal:
     row = await held_position(desk.client, desk.clock, spot.symbol, spot.position_side)
     return Decimal(0) if row is None else abs(row.quantity)
-
-
-def _request(spot: ExitSpot, price: Decimal, quantity: Decimal | None = None) -> ConditionalRequest:
-    return ConditionalRequest(
-        symbol=spot.symbol,
-        side=spot.direction.exit_side,
-        type=spot.type,
-        client_order_id="",
-        quantity=quantity,
-        trigger_price=price,
-        working_type=WorkingType.MARK_PRICE,
-        close_position=quantity is None,
-        reduce_only=quantity is not None and spot.position_side is PositionSide.BOTH,
-        position_side=spot.position_side,
-    )
-
-
-def _trailing_request(spot: ExitSpot, plan: TrailingPlan, quantity: Decimal) -> ConditionalRequest:
-    return ConditionalRequest(
-        symbol=spot.symbol,
-        side=spot.direction.exit_side,
-        type=OrderType.TRAILING_STOP_MARKET,
-        client_order_id="",
-        quantity=quantity,
-        activate_price=plan.activate_price,
-        callback_rate=plan.callback_rate,
-        reduce_only=spot.position_side is PositionSide.BOTH,
-        position_side=spot.position_side,
-    )
 
 
 def _is_as_wished(order: AlgoOrder, price: Decimal) -> bool:

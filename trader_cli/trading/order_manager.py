@@ -34,11 +34,11 @@ from trader_cli.trading import brackets
 from trader_cli.trading.amending import Amended, amend_conditional, amend_limit
 from trader_cli.trading.brackets import (
     ExitOutcome,
-    ExitSpot,
     Protection,
     rest_exit,
 )
 from trader_cli.trading.chase import EntryResult, FirstFill, Work, work
+from trader_cli.trading.exit_orders import ExitSpot
 from trader_cli.trading.flatness import held_everywhere, held_positions
 from trader_cli.trading.lookup import NO_SUCH_ORDER
 from trader_cli.trading.order_desk import OrderDesk, always
