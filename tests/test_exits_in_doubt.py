@@ -222,3 +222,16 @@ async def test_a_firing_stop_is_given_two_seconds(
     firing = replace(stop, status=status, updated_ms=START_MS)
 
     assert is_stuck(firing, START_MS + after_ms) is stuck
+
+
+async def test_protecting_a_naked_position_by_hand_ends_before_it_was_naked_for_too_long(
+    floor: Floor,
+) -> None:
+    floor.venue.hold("0.01")
+    floor.venue.fail_always("place_conditional", unknown())
+    spec = ProtectionSpec(stop_price=Decimal(94_000))
+
+    done = await floor.run(PositionManager(floor.orders).protect(SYMBOL, spec, source="p"))
+
+    assert not done.is_stopped
+    assert floor.clock.monotonic() <= floor.orders.policy.protect_within_s + 0.5

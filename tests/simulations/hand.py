@@ -1,7 +1,7 @@
 """A run by hand: commands one after the other, each its own process, some of which die.
 
 An operator opens with a bracket, tends the position and closes it. After a command died or ended
-in doubt he does what the manual says: resolve, look, protect or close, resolve again.
+in doubt he looks, protects or closes what is naked, and then has everything resolved.
 """
 
 from __future__ import annotations
@@ -319,11 +319,11 @@ class ByHand:
         self.network.cut = False
 
     async def _recover(self, positions: PositionManager) -> None:
-        """Do after a failure what the manual says."""
-        report = await reconcile(positions.orders)
-        for row in report.unprotected:
-            await self._cover(positions, row)
-        await positions.orders.clean_up_exits(SYMBOL)
+        """Do after a failure what is urgent first: cover what is naked, then prove and tidy up."""
+        for view in await positions.list_positions(SYMBOL):
+            if not view.protected:
+                await self._cover(positions, view.position)
+        await self._resolve(positions)
 
     async def _cover(self, positions: PositionManager, row: Position) -> None:
         stop = row.mark_price * (1 - row.direction.sign * Decimal("0.003"))

@@ -25,6 +25,7 @@ from trader_cli.trading.beliefs import (
 from trader_cli.trading.brackets import Protection, covers
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.order_manager import OrderManager
+from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.pnl import fills_of
 from trader_cli.trading.position_terms import Adopted
 from trader_cli.trading.position_view import unprotected_ms
@@ -39,7 +40,9 @@ async def protect_measured(
         orders.client.get_open_algo_orders(position.symbol), _plan(orders, position, spec)
     )
     was_naked = not any(covers(position, row) for row in algos)
-    protection = await orders.protect(position, plan, source=source)
+    # A naked position waits for the proof of nothing: whoever asked has to know in time.
+    within_s = orders.policy.protect_within_s if was_naked else RESOLVE_S
+    protection = await orders.protect(position, plan, source=source, resolve_s=within_s)
     if was_naked and protection.is_stopped:
         belief = _belief(orders, position)
         if belief is None:
