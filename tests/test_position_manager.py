@@ -13,9 +13,17 @@ import pytest
 
 from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
 from trader_cli.domain.account import IncomeRow
+from trader_cli.domain.account_events import OrderUpdated
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import ConditionalRequest, MarketRequest
-from trader_cli.domain.terms import Direction, MarginType, OrderType, PositionSide, Side
+from trader_cli.domain.terms import (
+    Direction,
+    ExecutionType,
+    MarginType,
+    OrderType,
+    PositionSide,
+    Side,
+)
 from trader_cli.errors import NotSent, OutcomeUnknown, RefusedByRisk, Rejected, UsageError
 from trader_cli.trading.brackets import Resting
 from trader_cli.trading.position_manager import PositionManager
@@ -145,6 +153,56 @@ async def test_the_first_fill_is_protected_while_the_rest_still_works(
     distance = 1 - (stop.trigger_price or Decimal(0)) / opened.position.entry_price
     assert abs(distance - Decimal("0.00175")) < Decimal("0.000002")
     assert floor.venue.naked == []
+
+
+def fill_and_tell(floor: Floor, quantity: str) -> None:
+    """Execute a part of the resting entry; the stream tells it, queries deny it for 4 s."""
+    floor.venue.invisible_until_ms = floor.clock.now_ms() + 4_000
+    [resting] = floor.venue.open_orders
+    floor.venue.fill(resting.client_order_id, Decimal(quantity))
+    event = OrderUpdated(
+        order=floor.venue.orders[resting.order_id],
+        execution=ExecutionType.TRADE,
+        fill=None,
+        expiry_reason=None,
+        venue_ms=floor.clock.now_ms(),
+    )
+    floor.orders.observe(event)
+    floor.orders.observe(event)
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "from_s"), [("send", 0.0), ("get_book_top", 1.0), ("amend_order", 1.0)]
+)
+async def test_the_first_fill_is_protected_whatever_the_entry_waits_for(
+    floor: Floor, manager: PositionManager, waits_for: str, from_s: float
+) -> None:
+    told: list[Decimal] = []
+
+    async def fill_while_it_waits() -> int:
+        await floor.clock.sleep(from_s)
+        floor.venue.late[waits_for] = 4.0
+        floor.venue.bid += Decimal(1) if from_s else 0  # what rests is behind the touch now
+        floor.venue.ask = floor.venue.bid + Decimal("0.1")
+        await floor.clock.sleep(0.5)
+        assert waits_for not in floor.venue.late
+        fill_and_tell(floor, "0.002")
+        await floor.clock.sleep(0.01)
+        return len(floor.venue.stops)
+
+    filling = asyncio.ensure_future(fill_while_it_waits())
+
+    opened = await open_long(
+        floor,
+        manager,
+        style=EntryStyle.SMART,
+        on_first_fill=lambda order: told.append(order.filled_quantity),
+    )
+
+    assert await filling == 1
+    assert told == [Decimal("0.002")]
+    assert opened.entry.filled_quantity == Decimal("0.01") == floor.venue.quantity()
+    assert opened.unprotected_ms == 0
 
 
 async def test_a_position_that_cannot_be_protected_is_closed_within_its_time(

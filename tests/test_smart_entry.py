@@ -420,6 +420,33 @@ async def test_order_events_wake_the_chase_before_its_next_poll(floor: Floor) ->
     assert floor.venue.called("get_order_status") == 0
 
 
+async def test_what_was_told_while_the_chase_read_the_book_counts_though_queries_deny_it(
+    floor: Floor,
+) -> None:
+    def fill_and_tell() -> None:
+        [order] = floor.venue.open_orders
+        floor.venue.fill(order.client_order_id, QUANTITY)
+        floor.venue.invisible_until_ms = floor.clock.now_ms() + 60_000
+        floor.orders.observe(
+            OrderUpdated(
+                order=floor.venue.orders[order.order_id],
+                execution=ExecutionType.TRADE,
+                fill=None,
+                expiry_reason=None,
+                venue_ms=floor.clock.now_ms(),
+            )
+        )
+
+    reading_late = at(floor, 1, lambda: floor.venue.late.update(get_book_top=1.0))
+    telling = at(floor, 2, fill_and_tell)
+
+    result = await enter(floor)
+
+    await asyncio.gather(reading_late, telling)
+    assert result.reason is WorkEnd.FILLED
+    assert floor.clock.monotonic() < 3
+
+
 async def test_a_task_that_is_cancelled_takes_its_order_along(floor: Floor) -> None:
     async def scenario() -> None:
         task = asyncio.ensure_future(

@@ -121,6 +121,7 @@ class FakeVenue:
         log: every call as (method, detail).
         naked: times at which, after a write, a position had no stop although it once had one.
         next_answer_after_s: how long the next order is without its answer.
+        late: by method, how many seconds its next answer takes.
         empty_answers: how many of the next answers about positions show none, whatever is held.
     """
 
@@ -146,6 +147,7 @@ class FakeVenue:
         self.invisible_until_ms = 0
         self.empty_answers = 0
         self.next_answer_after_s = 0.0
+        self.late: dict[str, float] = {}
         self.orders_allowed = 300
         self.before: Callable[[str], None] = lambda method: None
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
@@ -537,6 +539,8 @@ class FakeVenue:
             raise fault.error
         result = act()
         self._watch_stops()
+        if method in self.late:
+            await self.clock.sleep(self.late.pop(method))
         if fault is not None:
             raise fault.error
         return result

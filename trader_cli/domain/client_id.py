@@ -10,6 +10,7 @@ signs wrongly are left out).
 from __future__ import annotations
 
 import hashlib
+import string
 from enum import StrEnum, unique
 from typing import Final
 
@@ -48,3 +49,8 @@ def belong_together(one: str, other: str) -> bool:
     It holds without any journal: whoever decided is part of the id.
     """
     return is_own(one) and one.rpartition("-")[0] == other.rpartition("-")[0]
+
+
+def is_same_leg(one: str, other: str) -> bool:
+    """Return True if both ids are ours, of one decision or command and of one leg."""
+    return belong_together(one, other) and one.rstrip(string.digits) == other.rstrip(string.digits)

@@ -11,6 +11,7 @@ Source: binance-usdm reference §6.2 (GTX and IOC ends), §6.3 (amending), §5.4
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -321,14 +322,17 @@ class _Chase:
         await self._desk.wait_for_news(order.client_order_id, _POLL_S, self._task.cancelled)
         latest = self._desk.latest(order.client_order_id)
         if latest is known:
-            try:
-                latest = await self._desk.refresh(order)
-            except VenueError:
-                return order  # read again at the next poll
+            # Unread, what was told before counts; it is read again at the next poll.
+            with contextlib.suppress(VenueError):
+                await self._desk.refresh(order)
+        return self._newest(order)
+
+    def _newest(self, order: Order) -> Order:
+        """Return the order's newest state that anybody has told."""
+        latest = self._desk.latest(order.client_order_id)
         if isinstance(latest, Order):
             self._take(latest)
-            return self._orders[latest.client_order_id]
-        return order
+        return self._orders[order.client_order_id]
 
     async def _next(self, order: Order) -> Order:
         """Leave the order, move it to the touch, or take it back; return its newest state."""
@@ -338,7 +342,10 @@ class _Chase:
             top = await self._desk.book(self._task.symbol)
         except VenueError:
             return order
+        order = self._newest(order)
         touch = top.touch(order.side)
+        if not order.status.is_open:
+            return order
         if (touch - order.price) * order.side.sign <= self._instrument.tick_size:
             return order
         if not self._may_amend or order.time_in_force is not TimeInForce.GTX:

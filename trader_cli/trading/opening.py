@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.account import LeverageBracket
-from trader_cli.domain.client_id import Leg
+from trader_cli.domain.client_id import Leg, client_order_id, is_same_leg
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import MarketRequest, Order
@@ -146,23 +146,33 @@ class Opening:
         terms, wish = self._terms, self._wish
 
         def filled(order: Order) -> None:
+            if guard.first_fill.is_set():
+                return
             guard.filled(order)
             if wish.on_first_fill is not None:
                 wish.on_first_fill(order)
 
-        if wish.style is EntryStyle.MARKET:
-            return await self._work_at_market(size, stop, filled)
-        return await self._orders.smart_entry(
-            terms.symbol,
-            terms.direction.entry_side,
-            size,
-            source=terms.source,
-            position_side=terms.position_side,
-            stop_price=stop,
-            cancelled=wish.cancelled,
-            still_wanted=wish.still_wanted,
-            on_first_fill=filled,
-        )
+        first_id = client_order_id(terms.source, Leg.ENTRY, 0)
+
+        def hear(order: Order) -> None:
+            if order.filled_quantity > 0 and is_same_leg(order.client_order_id, first_id):
+                filled(order)
+
+        # The entry may be waiting for an answer when the stream tells its first fill.
+        with self._orders.heard_by(hear):
+            if wish.style is EntryStyle.MARKET:
+                return await self._work_at_market(size, stop, filled)
+            return await self._orders.smart_entry(
+                terms.symbol,
+                terms.direction.entry_side,
+                size,
+                source=terms.source,
+                position_side=terms.position_side,
+                stop_price=stop,
+                cancelled=wish.cancelled,
+                still_wanted=wish.still_wanted,
+                on_first_fill=filled,
+            )
 
     async def _work_at_market(
         self, size: Decimal, stop: Decimal | None, on_first_fill: FirstFill

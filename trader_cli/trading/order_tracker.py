@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -97,6 +98,7 @@ class OrderTracker:
         self.absence_ms = recv_window_ms + ABSENCE_MARGIN_MS
         self._latest: dict[str, Order | AlgoOrder] = {}
         self._news: dict[str, asyncio.Event] = {}
+        self._hearers: list[Callable[[Order], None]] = []
 
     # --- doubt -----------------------------------------------------------------------------
 
@@ -184,11 +186,23 @@ class OrderTracker:
     def observe(self, event: OrderUpdated | AlgoUpdated) -> None:
         """Take an order event of the user stream: journal it if the order is ours, wake waiters."""
         self._keep(event.order)
+        if isinstance(event.order, Order):
+            for hear in tuple(self._hearers):
+                hear(event.order)
         self._note_order(event.order)
         # Only what others tell wakes a waiter: its own polls must not, or it would never sleep.
         news = self._news.get(event.order.client_order_id)
         if news is not None:
             news.set()
+
+    @contextlib.contextmanager
+    def heard_by(self, hear: Callable[[Order], None]) -> Iterator[None]:
+        """Let `hear` be told of every regular order of the user stream, whoever waits for what."""
+        self._hearers.append(hear)
+        try:
+            yield
+        finally:
+            self._hearers.remove(hear)
 
     async def wait_for_news(
         self, client_order_id: str, seconds: float, *also: asyncio.Event
