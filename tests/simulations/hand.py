@@ -218,12 +218,12 @@ class ByHand:
                 await self.world.wait(3)
 
     async def _protect(self, spec: ProtectionSpec) -> None:
-        """Set exits as `position protect` does, and close where price is through the stop."""
+        """Set exits as `position protect` does, and close where that left no stop."""
 
         async def protect(positions: PositionManager) -> None:
             source = f"protect{self._commands}"
             done = await positions.protect(SYMBOL, spec, source=source, position_side=self.side)
-            if done.must_close:
+            if spec.has_stop and not done.is_stopped:
                 await positions.close_position(
                     SYMBOL, source=f"{source}-close", position_side=self.side
                 )
@@ -299,8 +299,13 @@ class ByHand:
         return False
 
     def _check_orphans(self, name: str) -> None:
-        """What a command that ended well leaves behind belongs to a position or to an entry."""
-        if name not in ("open", "close", "resolve") or self.watch.positions():
+        """What a command that ended well leaves behind belongs to a position or to an entry.
+
+        Once something was held it may have ended since; the next command tidies up after it.
+        """
+        if name != "close" and not (name == "open" and not self.watch.lives):
+            return
+        if self.watch.positions():
             return
         entries = [row for row in self.watch.orders() if "-en" in str(row["clientOrderId"])]
         if not entries and (left := own_exits(self.watch)):
