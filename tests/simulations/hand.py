@@ -223,12 +223,15 @@ class ByHand:
         async def protect(positions: PositionManager) -> None:
             source = f"protect{self._commands}"
             done = await positions.protect(SYMBOL, spec, source=source, position_side=self.side)
-            if spec.has_stop and not done.is_stopped:
+            if done.must_close or (done.problems and not await self._is_safe(positions)):
                 await positions.close_position(
                     SYMBOL, source=f"{source}-close", position_side=self.side
                 )
 
         await self._command("protect", protect)
+
+    async def _is_safe(self, positions: PositionManager) -> bool:
+        return all(row.protected for row in await positions.list_positions(SYMBOL))
 
     async def _finish(self) -> None:
         """Close, and look whether anything is left; the exchange works again by now."""
