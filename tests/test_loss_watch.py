@@ -18,6 +18,7 @@ from trader_cli.engine.facts import LossLimit, LossLimitReached
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.errors import NotSent
+from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.journal import Journal
 from trader_cli.trading import equity
 from trader_cli.trading.risk_manager import RiskManager
@@ -395,6 +396,23 @@ async def test_new_day_begins_with_what_there_is_and_tells_anew(watch: Watch) ->
     await watch.read()
 
     assert watch.limits == [LossLimit.DAY, LossLimit.DAY]
+
+
+async def test_journal_that_takes_nothing_silences_no_limit_and_forgets_no_transfer(
+    watch: Watch,
+) -> None:
+    await watch.read()
+    watch.journal.close()
+    watch.clock.advance(DAY_MS)  # a new day is something to write down
+    watch.transfer("-4000")
+    with pytest.raises(JournalUnavailable):
+        await watch.read()
+    watch.lose("300")
+    with pytest.raises(JournalUnavailable):
+        await watch.read()
+
+    assert watch.losses.high_water_mark == OPEN - 4_000
+    assert watch.limits == [LossLimit.DAY]
 
 
 async def test_resume_rebases_the_mark_and_arms_the_limits_again(watch: Watch) -> None:

@@ -75,6 +75,7 @@ class LossWatch:
         self._tell = tell
         self._reading = asyncio.Lock()
         self._state: EquityState | None = read_equity_state(journal)
+        self._written_down = self._state
         self._ledger: Ledger | None = None
         self._ledger_ms = 0
         self._missed = ZERO
@@ -114,7 +115,7 @@ class LossWatch:
 
     def resumed(self) -> None:
         """A person lifted the halt: the mark may have been re-based, the limits tell anew."""
-        self._state = read_equity_state(self._journal) or self._state
+        self._state = self._written_down = read_equity_state(self._journal) or self._state
         self._watches.clear()
         self._told.clear()
 
@@ -132,9 +133,11 @@ class LossWatch:
 
         Raises:
             VenueError: the account could not be read; nothing is concluded from that.
+            JournalUnavailable: it was judged, and what is to be remembered could not be written.
         """
         async with self._reading:
             await self._read()
+            self._write_down()
 
     async def _read(self) -> None:
         # The ledger first: a transfer that it shows is part of the account's sum that follows.
@@ -243,8 +246,6 @@ class LossWatch:
         if moved != 0:
             state = equity.transfer(state, moved)
         state = equity.observe(state, reading)
-        if state != before:
-            self._journal.record(EQUITY_ROW, equity_row(state), deadline_ms=NOTE_JOURNAL_MS)
         self._state = state
         day = day_result(
             self._ledger.rows,
@@ -256,6 +257,13 @@ class LossWatch:
         )
         # The account's own sum: marks of the mirror are as old as its last reading.
         self.day = replace(day, unrealized=reading.unrealized)
+
+    def _write_down(self) -> None:
+        """Journal what has changed, after it was judged: no disk may hold up a limit."""
+        assert self._state is not None, "remembered just before"
+        if self._state != self._written_down:
+            self._journal.record(EQUITY_ROW, equity_row(self._state), deadline_ms=NOTE_JOURNAL_MS)
+            self._written_down = self._state
 
     def _judge(self, reading: EquityReading) -> list[LossLimitReached]:
         assert self.day is not None, "remembered just before"
