@@ -578,6 +578,25 @@ async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(worl
     assert world.refusals() == ["halted"]
 
 
+async def test_a_run_that_is_told_to_end_finishes_its_kill_first(world: Rig) -> None:
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    world.paper.exchange.faults.arm(
+        FaultKind.MAINTENANCE,
+        method="POST",
+        path="/fapi/v1/order",
+        until_ms=world.clock.now_ms() + 25_000,
+    )
+    await world.price("83000")
+    await world.until(world.latch.all, within_s=10)
+
+    await world.stop()
+
+    assert world.quantity() == 0
+    [killed] = [row for row in world.reports("halted") if "flat" in row]
+    assert killed["flat"]
+
+
 async def test_fill_that_is_told_twice_is_printed_once(world: Rig) -> None:
     world.paper.exchange.faults.arm(FaultKind.EVENTS_DUPLICATED, times=1_000)
     await in_position(world)

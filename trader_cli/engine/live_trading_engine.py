@@ -170,8 +170,10 @@ class LiveTradingEngine:
             memory=self._memory,
             state=lambda: self._state,
             is_all_heard=self._is_all_heard,
+            is_killing=lambda: self._kills > 0 or not self._kill_wanted.empty(),
         )
         self._kill_wanted: asyncio.Queue[str] = asyncio.Queue()
+        self._kills = 0
         self._ending = False
         self._journal_failed = False
         self._ticks_waiting = 0
@@ -223,16 +225,20 @@ class LiveTradingEngine:
         """Latch the halt, cancel everything, flatten everything and prove it."""
         self._performer.halted.set()
         self._performer.withdraw_entries()
-        with insisting():
-            result = await kill(
-                self._client,
-                self._latch,
-                clock=self._clock,
-                reason=reason,
-                by=by,
-                recv_window_ms=self._options.recv_window_ms,
-                engine_quiet=lambda: not self._state.entries,
-            )
+        self._kills += 1
+        try:
+            with insisting():
+                result = await kill(
+                    self._client,
+                    self._latch,
+                    clock=self._clock,
+                    reason=reason,
+                    by=by,
+                    recv_window_ms=self._options.recv_window_ms,
+                    engine_quiet=lambda: not self._state.entries,
+                )
+        finally:
+            self._kills -= 1
         self._report(
             "halted",
             {

@@ -1,4 +1,4 @@
-"""When a run is over, and how it ends: entries are taken back, exits finish, stops stay.
+"""When a run is over, and how it ends: entries are taken back, exits and a kill finish, stops stay.
 
 Knows what has to be quiet for that; who stops the engine's jobs afterwards is the engine.
 """
@@ -31,10 +31,12 @@ class RunEnd:
         memory: BridgeMemory,
         state: Callable[[], EngineState],
         is_all_heard: Callable[[], bool],
+        is_killing: Callable[[], bool],
     ) -> None:
         """
         Args:
             is_all_heard: True while nothing but the tick of time waits to be consumed.
+            is_killing: True from the wish for a kill until its end; it has a bound of its own.
         """
         self._hands = hands
         self._clock = hands.clock
@@ -42,6 +44,7 @@ class RunEnd:
         self._memory = memory
         self._state = state
         self._is_all_heard = is_all_heard
+        self._is_killing = is_killing
         self._quiet_since: float | None = None
 
     async def until_over(self, stop: asyncio.Event, *, for_s: float | None, once: bool) -> None:
@@ -58,9 +61,9 @@ class RunEnd:
     async def wind_down(self) -> None:
         """Take entries back and let exits finish; the consumer goes on meanwhile."""
         end = self._clock.monotonic() + _WIND_DOWN_S
-        while self._clock.monotonic() < end:
+        while self._clock.monotonic() < end or self._is_killing():
             self._performer.withdraw_entries()
-            if self._performer.is_idle and self._is_all_heard():
+            if self._performer.is_idle and self._is_all_heard() and not self._is_killing():
                 return
             await self._clock.sleep(_POLL_S)
         message = "something was still under way when the time for ending was over"
@@ -74,6 +77,7 @@ class RunEnd:
             or not self._performer.is_idle
             or bool(state.entries or state.wanted or state.exiting)
             or not self._is_all_heard()
+            or self._is_killing()
             or self._memory.recheck_at(now) is not None
             or any(row.is_own and row.naked_since_ms is not None for row in state.holdings.values())
         )
