@@ -33,6 +33,8 @@ UNCHANGED = (2, 3, 4, 5, 6, 8)
 ENTRIES = ("place", "place-market")
 SENDS = (*ENTRIES, "algo-place")
 ONCE = (*SENDS, "amend")
+BLOCKING = (*ONCE, "cancel")
+"""What may raise exposure while its outcome is unknown; a stop or a setting may not."""
 """What is sent once and never repeated on doubt; cancels and settings are repeated until known."""
 
 # Exit codes of a trouble by write, "" for every other one; what is not here ends with 0.
@@ -138,30 +140,32 @@ def check_found_out(cell: Cell, trial: Trial) -> None:
     assert trial.opened is not None
     assert trial.resolved is not None
     assert trial.final is not None
+    assert trial.reopened is not None
+    opened = trial.opened
     others: list[int] = []
-    if write.name in SENDS:
-        # An order that may still come: nothing else opens on its symbol.
-        assert (trial.opened.code, trial.opened.error["code"]) == (4, "unknown_order")
+    if write.name in BLOCKING:
+        # What may still come or change raises exposure: nothing else opens on its symbol.
+        assert (opened.code, opened.error["code"]) == (4, "unknown_order")
     else:
-        # What may still change is read from the exchange by whoever opens.
-        others = [trial.opened.data["order_id"]]
+        others = [opened.data["order_id"]]
     final = _without(trial.final, others)
     is_done = write.is_done(trial.before, final)
     assert is_done or final == trial.before
     assert trial.resolved.code == 0
     assert says_done(cell, trial, trial.resolved.data, final) == is_done
+    assert trial.reopened.code == 0, trial.reopened.out
 
 
 def says_done(cell: Cell, trial: Trial, data: dict[str, Any], final: Tally) -> bool:
     """Return what the command that finds out says of the write."""
     if cell.write.name == "leverage":
         return bool(data["leverage"] == LEVERAGE)
-    if cell.write.name == "amend":
-        check_shown(cell, data, final)
-        return bool(Decimal(data["price"]) != Decimal(trial.before.orders[0][2]))
     [row] = data["orders"]
     if row["order"] is not None:
         check_shown(cell, row["order"], final)
+    if cell.write.name == "amend":
+        assert row["status"] == "open"
+        return bool(Decimal(row["order"]["price"]) != Decimal(trial.before.orders[0][2]))
     expected = "canceled" if cell.write.needs in (Needs.ORDER, Needs.STOP) else "not_executed"
     return bool((row["status"] == expected) == (expected == "canceled"))
 

@@ -250,8 +250,8 @@ class Trial:
     """What one cell came to.
 
     Attributes:
-        opened, resolved, final: only after exit code 7: another entry on the symbol while nobody
-            knows, the proof, and what is there in the end.
+        opened, resolved, final, reopened: only after exit code 7: another entry on the symbol
+            while nobody knows, the proof, what is there in the end, and an entry after that.
     """
 
     outcome: Outcome
@@ -262,6 +262,7 @@ class Trial:
     opened: Outcome | None = None
     resolved: Outcome | None = None
     final: Tally | None = None
+    reopened: Outcome | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -465,9 +466,11 @@ def _resolve(lane: Lane, cell: Cell, trial: Trial, own_id: str) -> None:
     if not asked:
         _, command, _ = trial.outcome.error["advice"].split("`")
         asked = command.removeprefix("trader ").split()
-    trial.opened = lane.run(("order", "limit", trial.symbol, "buy", "-3%", "--usd", "200"))
+    another = ("order", "limit", trial.symbol, "buy", "-3%", "--usd", "200")
+    trial.opened = lane.run(another)
     trial.resolved = lane.run(asked)
     trial.final = lane.tally(trial.symbol)
+    trial.reopened = lane.run(another)
 
 
 def _once(kind: str, **more: object) -> tuple[dict[str, object], ...]:

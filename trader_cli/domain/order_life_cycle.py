@@ -2,8 +2,10 @@
 
 Every transition the program can make is a row of `_NEXT`; a pair that is not a row is a
 `BrokenInvariant`, never a silent overwrite. UNKNOWN is a state of its own: it ends only by
-proof (RESOLVE events), never by time alone. The venue may report a fill after a cancel, so
-CANCELED is not closed to FILL; events repeat and arrive late, so a row may lead to itself.
+proof (RESOLVE events), never by time alone. UNSETTLED is the same doubt about a change: the order
+rested, and whether it was amended or taken back is not known; SETTLE or its end proves it. The
+venue may report a fill after a cancel, so CANCELED is not closed to FILL; events repeat and arrive
+late, so a row may lead to itself.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ class IntentStatus(StrEnum):
     UNKNOWN = "unknown"  # left us, no trustworthy answer
     OPEN = "open"
     PARTLY_FILLED = "partly_filled"
+    UNSETTLED = "unsettled"  # rested; whether it was amended or taken back is unknown
     FILLED = "filled"
     CANCELED = "canceled"  # also expired at the venue
     REJECTED = "rejected"
@@ -36,6 +39,10 @@ class IntentStatus(StrEnum):
         )
 
 
+IN_DOUBT: Final = (IntentStatus.UNKNOWN, IntentStatus.UNSETTLED)
+"""While an order is in one of these, nothing else opens on its symbol."""
+
+
 @unique
 class IntentEvent(StrEnum):
     SEND = "send"
@@ -47,6 +54,9 @@ class IntentEvent(StrEnum):
     FILL = "fill"
     CANCEL = "cancel"
     PROVE_ABSENT = "prove_absent"
+    CHANGE = "change"  # an amendment is about to leave
+    DOUBT_CHANGE = "doubt_change"  # an amendment or a cancel has no trustworthy answer
+    SETTLE = "settle"  # what became of it is known, and the order rests
 
 
 _S, _E = IntentStatus, IntentEvent
@@ -56,31 +66,54 @@ _AT_VENUE: Final[dict[IntentEvent, IntentStatus]] = {
     _E.FILL: _S.FILLED,
     _E.CANCEL: _S.CANCELED,  # GTX, IOC and FOK may never rest
 }
+# Another process may amend an order whose sender has not told yet that it rests.
+_CHANGED: Final[dict[IntentEvent, IntentStatus]] = {
+    _E.DOUBT_CHANGE: _S.UNSETTLED,
+    _E.SETTLE: _S.OPEN,
+}
 _NEXT: Final[dict[IntentStatus, dict[IntentEvent, IntentStatus]]] = {
     _S.INTENDED: {_E.SEND: _S.SENT, _E.NOT_SENT: _S.NOT_EXECUTED},
     _S.SENT: {
         **_AT_VENUE,
+        **_CHANGED,
+        _E.CHANGE: _S.SENT,
         _E.REJECT: _S.REJECTED,
         _E.NOT_SENT: _S.NOT_EXECUTED,
         _E.DOUBT: _S.UNKNOWN,
     },
     _S.UNKNOWN: {
         **_AT_VENUE,
+        **_CHANGED,
+        _E.CHANGE: _S.UNKNOWN,
         _E.REJECT: _S.REJECTED,
         _E.PROVE_ABSENT: _S.NOT_EXECUTED,
         _E.DOUBT: _S.UNKNOWN,
     },
     # The stream may tell of an order before the answer to its send is lost: that is no doubt.
-    _S.OPEN: {**_AT_VENUE, _E.DOUBT: _S.OPEN},
+    _S.OPEN: {**_AT_VENUE, **_CHANGED, _E.CHANGE: _S.OPEN, _E.DOUBT: _S.OPEN},
     _S.PARTLY_FILLED: {
+        _E.CHANGE: _S.PARTLY_FILLED,
+        _E.DOUBT_CHANGE: _S.UNSETTLED,
+        _E.SETTLE: _S.PARTLY_FILLED,
         _E.DOUBT: _S.PARTLY_FILLED,
         _E.ACCEPT: _S.PARTLY_FILLED,  # the answer to the send may come after the first fill
         _E.PARTIAL_FILL: _S.PARTLY_FILLED,
         _E.FILL: _S.FILLED,
         _E.CANCEL: _S.CANCELED,
     },
-    _S.FILLED: dict.fromkeys((*_AT_VENUE, _E.DOUBT), _S.FILLED),
+    _S.UNSETTLED: {
+        **_CHANGED,
+        _E.CHANGE: _S.UNSETTLED,
+        _E.DOUBT: _S.UNSETTLED,
+        # That it rests, or fills in part, says nothing about what may still arrive.
+        _E.ACCEPT: _S.UNSETTLED,
+        _E.PARTIAL_FILL: _S.UNSETTLED,
+        _E.FILL: _S.FILLED,
+        _E.CANCEL: _S.CANCELED,
+    },
+    _S.FILLED: dict.fromkeys((*_AT_VENUE, _E.DOUBT, _E.CHANGE, *_CHANGED), _S.FILLED),
     _S.CANCELED: {
+        **dict.fromkeys((_E.CHANGE, *_CHANGED), _S.CANCELED),
         _E.DOUBT: _S.CANCELED,
         _E.ACCEPT: _S.CANCELED,
         _E.PARTIAL_FILL: _S.CANCELED,

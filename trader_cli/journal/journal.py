@@ -22,7 +22,12 @@ from typing import Final, Self, TypeVar
 from trader_cli.clock import Clock
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import OrderRequest
-from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
+from trader_cli.domain.order_life_cycle import (
+    IN_DOUBT,
+    IntentEvent,
+    IntentStatus,
+    next_status,
+)
 from trader_cli.errors import BrokenInvariant
 from trader_cli.journal import index
 from trader_cli.journal.archive import (
@@ -290,9 +295,9 @@ class Journal:
             return index.find(self._connection, f"status IN ({marks})", unfinished)
 
     def unknown_intents(self, symbol: str | None = None) -> list[IntentRecord]:
-        """Return the intents that left us without a trustworthy answer, oldest first."""
+        """Return the intents whose sending or change has no trustworthy answer, oldest first."""
         with self._reading():
-            unknown = index.find(self._connection, "status = ?", (str(IntentStatus.UNKNOWN),))
+            unknown = index.find(self._connection, "status IN (?, ?)", IN_DOUBT)
         return [intent for intent in unknown if symbol is None or intent.symbol == symbol]
 
     def newest_seq(self) -> int:

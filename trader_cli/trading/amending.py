@@ -37,7 +37,7 @@ from trader_cli.trading.brackets import Resting, rest_exit
 from trader_cli.trading.exit_orders import ExitSpot
 from trader_cli.trading.fitting import fit
 from trader_cli.trading.order_desk import OrderDesk, always
-from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended
+from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended, resolve_advice
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.risk_terms import RiskView
 
@@ -204,7 +204,7 @@ async def _settle(
     unproven = OutcomeUnknown(
         f"whether {order.client_order_id} on {order.symbol} was amended is unknown",
         code=error.code,
-        advice=f"look at `trader order show {order.order_id} --symbol {order.symbol}`",
+        advice=resolve_advice(order),
     )
     end_s = desk.clock.monotonic() + within_s
     too_late_ms = desk.client.venue_now_ms() + desk.absence_ms
@@ -221,6 +221,7 @@ async def _settle(
             if changed or not fresh.status.is_open:
                 return fresh
             if asked_ms > too_late_ms:
+                desk.settle(order.client_order_id, fresh)
                 raise NotSent(
                     f"{order.client_order_id} was not amended: {error.message}", code=error.code
                 ) from error

@@ -350,6 +350,8 @@ class _Chase:
             return order
         if not self._may_amend or order.time_in_force is not TimeInForce.GTX:
             return await self._take_back(order)
+        if self._desk.change_is_in_doubt(order):
+            return await self._take_back(order)  # an end that can be proven ends the doubt
         if self._has_run_away(touch):
             return await self._take_back(order)
         if not self._is_exit and not self._desk.may_send_entries:
@@ -378,7 +380,8 @@ class _Chase:
         except Rejected as error:
             return await self._after_refusal(order, error)
         except OutcomeUnknown:
-            # If it arrives late it moves the order to where the touch was: the next look tells.
+            # If it arrives late it moves the order to where the touch was: the next look tells,
+            # or takes the order back.
             return order
         except RefusedByRisk:
             if task.is_wanted:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -29,7 +29,7 @@ from trader_cli.domain.order import (
     OrderRequest,
     only_reduces,
 )
-from trader_cli.domain.order_life_cycle import IntentEvent
+from trader_cli.domain.order_life_cycle import IN_DOUBT, IntentEvent
 from trader_cli.domain.rules import EntryPolicy
 from trader_cli.errors import (
     Halted,
@@ -45,6 +45,7 @@ from trader_cli.errors import (
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalLate, JournalUnavailable
 from trader_cli.journal.index import IntentRecord
+from trader_cli.trading.changing import amending
 from trader_cli.trading.fitting import fit, known_instrument
 from trader_cli.trading.lookup import (
     event_of,
@@ -344,12 +345,26 @@ class OrderDesk(OrderTracker):
         Raises:
             Halted: nothing was sent. VenueError: as the exchange's answer.
         """
-        if not only_reduces(order):
-            self._refuse_while_halted(order.symbol)
-        amended = await self.client.amend_order(
-            order.symbol, order.side, order.order_id, quantity=quantity, price=price
-        )
+        name = order.client_order_id
+        # Before it leaves: whoever decides meanwhile counts the order at the larger size, and a
+        # process that comes after this one finds what was under way.
+        self._note_id(name, IntentEvent.CHANGE, amending(price, quantity))
+        try:
+            if not only_reduces(order):
+                self._refuse_while_halted(order.symbol)
+            amended = await self.client.amend_order(
+                order.symbol, order.side, order.order_id, quantity=quantity, price=price
+            )
+        except (OutcomeUnknown, asyncio.CancelledError):
+            self.doubt_change(order, cancels=False)
+            raise
+        except TraderError:
+            if not self.change_is_in_doubt(order):  # an exit's earlier amendment may still be
+                self.settle(name, None)
+            raise
         self._keep(amended)
+        if amended.status.is_open:
+            self.settle(name, amended)
         self._note_order(amended)
         return amended
 
@@ -376,14 +391,7 @@ class OrderDesk(OrderTracker):
         return with_pending(view, intents, leave_out=client_order_id)
 
     def _refuse_while_unknown(self, symbol: str) -> None:
-        unknown = self.journal.unknown_intents(symbol)
-        if unknown:
-            names = ", ".join(row.client_order_id for row in unknown)
-            raise RefusedByRisk(
-                f"{symbol} has an order whose outcome is unknown: {names}",
-                code="unknown_order",
-                advice="run `trader order resolve` until it is proven",
-            )
+        _refuse_beside(symbol, self.journal.unknown_intents(symbol))
 
     def _refuse_while_halted(self, symbol: str) -> None:
         halt = self._latch.active(symbol)
@@ -445,6 +453,8 @@ class OrderDesk(OrderTracker):
             details[MARK_DETAIL] = mark.price
 
         def admit(intents: Sequence[IntentRecord]) -> None:
+            in_doubt = [row for row in intents if row.status in IN_DOUBT]
+            _refuse_beside(request.symbol, in_doubt)
             whole = with_pending(view, intents)
             if whole is not view:
                 verdict = self._risk.check(request, whole, stop_price=stop_price)
@@ -600,6 +610,16 @@ def _blind_view(now_ms: int) -> RiskView:
     """Return the view an exit is checked with: exits pass whatever the account looks like."""
     day = DayResult(opening_equity=ZERO, realized=ZERO, unrealized=ZERO, fees=ZERO, funding=ZERO)
     return RiskView(now_ms=now_ms, equity=ZERO, high_water_mark=ZERO, day=day)
+
+
+def _refuse_beside(symbol: str, in_doubt: Iterable[IntentRecord]) -> None:
+    names = ", ".join(row.client_order_id for row in in_doubt if row.symbol == symbol)
+    if names:
+        raise RefusedByRisk(
+            f"{symbol} has an order whose outcome is unknown: {names}",
+            code="unknown_order",
+            advice="run `trader order resolve` until it is proven",
+        )
 
 
 def _no_longer_wanted(request: OrderRequest) -> RefusedByRisk:

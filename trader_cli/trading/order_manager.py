@@ -455,6 +455,7 @@ class OrderManager(OrderDesk):
         except VenueError as error:
             if cancelled:  # only the picture of it is poorer
                 return replace(order, status=AlgoStatus.CANCELED)
+            self.doubt_cancel(order)
             raise OutcomeUnknown(
                 f"{order.client_order_id} rests no more, and whether it fired could not be read: "
                 f"{error.message}",

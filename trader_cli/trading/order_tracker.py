@@ -15,12 +15,14 @@ from typing import Final
 
 from trader_cli.clock import Clock
 from trader_cli.domain.account_events import AlgoUpdated, OrderUpdated
+from trader_cli.domain.client_id import is_own
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import (
     AlgoOrder,
     ConditionalRequest,
     Order,
     OrderRequest,
+    only_reduces,
 )
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.errors import (
@@ -34,6 +36,7 @@ from trader_cli.errors import (
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.index import IntentRecord
+from trader_cli.trading.changing import Change, change_of, doubting, settled
 from trader_cli.trading.lookup import (
     NO_SUCH_ORDER,
     UNKNOWN_ORDER,
@@ -55,6 +58,7 @@ NOTE_JOURNAL_MS: Final = 50
 CONTRADICTION_ROW: Final = "contradiction"
 """Kind of the journal rows that say the exchange did what we had proof it had not done."""
 
+_SEEN: Final = (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED, IntentStatus.UNSETTLED)
 _ASK_PAUSE_S: Final = 0.25
 _ASK_PAUSE_S_MAX: Final = 1.0
 _CANCEL_PAUSE_S: Final = 0.2
@@ -114,17 +118,20 @@ class OrderTracker:
             raise UsageError(f"the journal knows no order {client_order_id}", code="unknown_id")
         if intent.status.is_final:
             return Resolution(client_order_id=client_order_id, status=intent.status, order=None)
+        change = change_of(intent)
         since_ms = self._doubt_since_ms(intent)
-        found = await self._ask(intent.request, since_ms=since_ms, within_s=within_s)
+        found = await self._ask(intent.request, since_ms=since_ms, within_s=within_s, change=change)
         if found is not None:
             self._keep(found)
+            if change is not None and found.status.is_open:
+                self.journal.record_event(client_order_id, IntentEvent.SETTLE, settled(found))
             status = self.journal.record_event(
                 client_order_id, event_of(found), order_details(found)
             )
             return Resolution(client_order_id=client_order_id, status=status, order=found)
         # An order that was once seen and is nowhere now ended without a fill: the exchange
         # forgets those after three days, fills only after ninety.
-        seen = intent.status in (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED)
+        seen = intent.status in _SEEN
         absent = IntentEvent.CANCEL if seen else IntentEvent.PROVE_ABSENT
         status = self.journal.record_event(client_order_id, absent, {"proof": "absent"})
         return Resolution(client_order_id=client_order_id, status=status, order=None)
@@ -133,6 +140,18 @@ class OrderTracker:
         """Return the latest local time at which the request can have left this machine."""
         if intent.status is IntentStatus.UNKNOWN:
             return intent.updated_ms
+        change = change_of(intent)
+        if change is not None and change.doubt_ms is not None:
+            return change.doubt_ms
+        if change is not None:
+            # Its process died, or still waits for the answer.
+            now_ms = self.clock.now_ms()
+            self.journal.record_event(
+                intent.client_order_id,
+                IntentEvent.DOUBT_CHANGE,
+                doubting(now_ms, cancels=change.cancels),
+            )
+            return now_ms
         if intent.status in (IntentStatus.INTENDED, IntentStatus.SENT):
             # Its process died, or still sends: the clock of the proof starts now.
             if intent.status is IntentStatus.INTENDED:
@@ -143,9 +162,16 @@ class OrderTracker:
         return self.clock.now_ms()
 
     async def _ask(
-        self, request: OrderRequest, *, since_ms: int, within_s: float
+        self,
+        request: OrderRequest,
+        *,
+        since_ms: int,
+        within_s: float,
+        change: Change | None = None,
     ) -> Order | AlgoOrder | None:
         """Ask until the order is found or its absence is proven (None).
+
+        With a `change` until the order proves what became of that.
 
         Raises:
             OutcomeUnknown: neither, within `within_s` seconds.
@@ -171,10 +197,13 @@ class OrderTracker:
             except VenueError:
                 pass  # a read that failed proves nothing; the deadline bounds the asking
             else:
-                if found is not None:
-                    return found
-                if asked_ms > proof_from_ms:
+                too_late = asked_ms > proof_from_ms
+                if found is None and too_late:
                     return None
+                if found is not None and (
+                    change is None or change.is_settled_by(found, too_late=too_late)
+                ):
+                    return found
             left_s = end - self.clock.monotonic()
             if left_s <= 0:
                 raise unproven
@@ -235,11 +264,12 @@ class OrderTracker:
         Raises:
             VenueError: it could not be read.
         """
+        asked_ms = self.client.venue_now_ms()
         fresh = await self.client.get_order_status(
             order.symbol, client_order_id=order.client_order_id
         )
         self._keep(fresh)
-        self._note_order(fresh)
+        self._note_order(fresh, asked_ms=asked_ms)
         return fresh
 
     def _keep(self, order: Order | AlgoOrder) -> None:
@@ -280,7 +310,7 @@ class OrderTracker:
                     self._note_order(final)
                     return final
                 doubtful = True
-        raise _not_cancelled(order, problem, doubtful=doubtful) from problem
+        raise self._not_cancelled(order, problem, doubtful=doubtful) from problem
 
     async def _cancel_once(self, order: Order) -> Order:
         try:
@@ -324,22 +354,84 @@ class OrderTracker:
             else:
                 self._note_id(order.client_order_id, IntentEvent.CANCEL, {})
                 return True
-        raise _not_cancelled(order, problem, doubtful=doubtful) from problem
+        raise self._not_cancelled(order, problem, doubtful=doubtful) from problem
+
+    def _not_cancelled(
+        self, order: Order | AlgoOrder, problem: VenueError | None, *, doubtful: bool
+    ) -> OutcomeUnknown:
+        """Return what a cancel ends in whose tries are used up."""
+        detail = "it still rests" if problem is None else problem.message
+        text = f"cancelling {order.client_order_id} on {order.symbol} did not succeed: {detail}"
+        if problem is not None and not doubtful:
+            return StillRests(text, proof=problem)
+        self.doubt_cancel(order)
+        return OutcomeUnknown(
+            text, code=None if problem is None else problem.code, advice=resolve_advice(order)
+        )
+
+    def doubt_cancel(self, order: Order | AlgoOrder) -> None:
+        """Journal that it is not known whether the order is gone, if it can raise exposure."""
+        if not only_reduces(order):
+            self.doubt_change(order, cancels=True)
+
+    def doubt_change(self, order: Order | AlgoOrder, *, cancels: bool) -> None:
+        """Journal that an amendment or a cancel has no answer: nothing opens until it has."""
+        details = doubting(self.clock.now_ms(), cancels=cancels)
+        self._note_id(order.client_order_id, IntentEvent.DOUBT_CHANGE, details)
+
+    def change_is_in_doubt(self, order: Order | AlgoOrder) -> bool:
+        """Return True if the journal says so of an order of ours."""
+        intent = self._intent_of(order.client_order_id)
+        return intent is not None and intent.status is IntentStatus.UNSETTLED
 
     # --- journaling what was learned ---------------------------------------------------------
 
-    def _note_order(self, order: Order | AlgoOrder) -> None:
-        self._note_id(order.client_order_id, event_of(order), order_details(order))
+    def _note_order(self, order: Order | AlgoOrder, *, asked_ms: int | None = None) -> None:
+        """Journal an order as it is; `asked_ms` is when it was asked for, by exchange time."""
+        intent = self._intent_of(order.client_order_id)
+        if intent is None:
+            return
+        change = change_of(intent)
+        if change is not None and self._is_settled(change, order, asked_ms):
+            self.settle(order.client_order_id, order)
+            intent = self._intent_of(order.client_order_id) or intent
+        self._write_down(intent, event_of(order), order_details(order))
+
+    def _is_settled(self, change: Change, order: Order | AlgoOrder, asked_ms: int | None) -> bool:
+        """Return True if the order, still resting, proves what became of the change."""
+        if not order.status.is_open:
+            return False  # its end is an event of its own
+        offset_ms = self.client.venue_now_ms() - self.clock.now_ms()
+        too_late = (
+            asked_ms is not None
+            and change.doubt_ms is not None
+            and asked_ms > change.doubt_ms + offset_ms + self.absence_ms
+        )
+        return change.is_settled_by(order, too_late=too_late)
+
+    def settle(self, client_order_id: str, order: Order | AlgoOrder | None) -> None:
+        """Journal that nothing is in doubt about an order that rests; None: it is as before."""
+        self._note_id(client_order_id, IntentEvent.SETTLE, settled(order))
 
     def _note_id(self, client_order_id: str, event: IntentEvent, details: JsonObject) -> None:
+        intent = self._intent_of(client_order_id)
+        if intent is not None:
+            self._write_down(intent, event, details)
+
+    def _intent_of(self, client_order_id: str) -> IntentRecord | None:
+        """Return the intent behind an order, None for a stranger's, which the journal never has."""
+        if is_own(client_order_id):
+            with contextlib.suppress(JournalUnavailable):
+                return self.journal.intent(client_order_id)
+        return None
+
+    def _write_down(self, intent: IntentRecord, event: IntentEvent, details: JsonObject) -> None:
         # A row that cannot be written now is learned again from the exchange by the next reconcile.
         with contextlib.suppress(JournalUnavailable):
-            intent = self.journal.intent(client_order_id)
-            if intent is None:
-                return
+            name = intent.client_order_id
             if intent.status in (IntentStatus.REJECTED, IntentStatus.NOT_EXECUTED):
                 # It was proven that nothing came of it, and yet it is there: the proof was wrong.
-                contradiction = {"client_order_id": client_order_id, "event": event, **details}
+                contradiction = {"client_order_id": name, "event": event, **details}
                 self.journal.record(
                     CONTRADICTION_ROW,
                     contradiction,
@@ -349,7 +441,7 @@ class OrderTracker:
                 )
             elif not _is_idle(intent.status, event):
                 self.journal.record_event(
-                    client_order_id, event, details, deadline_ms=NOTE_JOURNAL_MS, keep=True
+                    name, event, details, deadline_ms=NOTE_JOURNAL_MS, keep=True
                 )
 
 
@@ -358,15 +450,12 @@ def _is_in_vain(error: VenueError) -> bool:
     return isinstance(error, PermissionDenied) or (isinstance(error, RateLimited) and error.banned)
 
 
-def _not_cancelled(
-    order: Order | AlgoOrder, problem: VenueError | None, *, doubtful: bool
-) -> OutcomeUnknown:
-    """Return what a cancel ends in whose tries are used up."""
-    detail = "it still rests" if problem is None else problem.message
-    text = f"cancelling {order.client_order_id} on {order.symbol} did not succeed: {detail}"
-    if problem is not None and not doubtful:
-        return StillRests(text, proof=problem)
-    return OutcomeUnknown(text, code=None if problem is None else problem.code)
+def resolve_advice(order: Order | AlgoOrder) -> str:
+    """Return what to do about an order whose change is in doubt; of strangers nothing is kept."""
+    if is_own(order.client_order_id):
+        return f"run `trader order resolve {order.client_order_id}`"
+    number = order.order_id if isinstance(order, Order) else order.algo_id
+    return f"look at `trader order show {number} --symbol {order.symbol}`"
 
 
 def _is_idle(status: IntentStatus, event: IntentEvent) -> bool:
@@ -379,8 +468,12 @@ def _is_idle(status: IntentStatus, event: IntentEvent) -> bool:
             IntentEvent.ACCEPT,
             IntentEvent.CANCEL,
             IntentEvent.PARTIAL_FILL,
+            IntentEvent.CHANGE,
+            IntentEvent.DOUBT_CHANGE,
+            IntentEvent.SETTLE,
         ),
         IntentStatus.PARTLY_FILLED: (IntentEvent.ACCEPT,),
+        IntentStatus.UNSETTLED: (IntentEvent.ACCEPT,),
     }
     return status is IntentStatus.FILLED or event in same.get(status, ())
 

@@ -4,7 +4,7 @@ Pure. Two orders decided at the same moment, in one process or in two, each find
 which the other is not there. What the journal knows of both makes up for it: an entry counts from
 the moment it is written down until a reading begun after its end. Where it is not certain what of
 it a reading has seen, it counts in full: one exposure too many refuses an order, one too few loses
-the limit.
+the limit. So does what an amendment under way may make of a resting entry.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order_life_cycle import IntentStatus
 from trader_cli.journal.index import IntentRecord
+from trader_cli.trading.changing import change_of
 from trader_cli.trading.exposure import as_resting
 from trader_cli.trading.risk_terms import RestingEntry, RiskView
 
@@ -41,13 +42,37 @@ def with_pending(
     """Return the view with what the intents may add to it; the one called `leave_out` does not."""
     if view.began_ms is None:
         return view
-    seen = {row.client_order_id for row in view.resting} | view.seen | {leave_out}
-    pending = tuple(
-        entry
-        for intent in intents
-        if intent.client_order_id not in seen and (entry := _pending(intent, view)) is not None
-    )
-    return replace(view, resting=(*view.resting, *pending)) if pending else view
+    resting = {row.client_order_id: row for row in view.resting}
+    grown: dict[str, RestingEntry] = {}
+    pending: list[RestingEntry] = []
+    for intent in intents:
+        name = intent.client_order_id
+        shown = resting.get(name)
+        if name == leave_out:
+            continue
+        if shown is not None:
+            largest = _at_its_largest(shown, intent)
+            if largest is not shown:
+                grown[name] = largest
+        elif name not in view.seen and (entry := _pending(intent, view)) is not None:
+            pending.append(entry)
+    if not pending and not grown:
+        return view
+    rows = (grown.get(row.client_order_id, row) for row in view.resting)
+    return replace(view, resting=(*rows, *pending))
+
+
+def _at_its_largest(row: RestingEntry, intent: IntentRecord) -> RestingEntry:
+    """Return a resting entry as large as an amendment that is under way may make it."""
+    change = change_of(intent)
+    if change is None or change.quantity is None:
+        return row
+    filled = _number(intent.outcome.get("filled_quantity")) or ZERO
+    quantity = max(row.quantity, change.quantity - filled)
+    price = row.price if row.price is None else max(row.price, change.price or ZERO)
+    if (quantity, price) == (row.quantity, row.price):
+        return row
+    return replace(row, quantity=quantity, price=price)
 
 
 def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
@@ -57,6 +82,10 @@ def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
         return None
     if intent.status not in _UNANSWERED and _is_shown(intent, view):
         return None
+    change = change_of(intent)
+    sizes = [entry.quantity, _number(intent.outcome.get("quantity")) or ZERO]
+    sizes += [change.quantity] if change is not None and change.quantity is not None else []
+    entry = replace(entry, quantity=max(sizes))
     if intent.status is IntentStatus.CANCELED:
         entry = replace(entry, quantity=_number(intent.outcome.get("filled_quantity")) or ZERO)
     if entry.quantity <= 0:

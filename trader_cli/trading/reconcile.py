@@ -17,6 +17,7 @@ from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.errors import TraderError
 from trader_cli.journal.index import IntentRecord
 from trader_cli.trading.brackets import covers
+from trader_cli.trading.changing import change_of
 from trader_cli.trading.drift import Drift, sync
 from trader_cli.trading.lookup import event_of
 from trader_cli.trading.order_manager import OrderManager
@@ -110,7 +111,8 @@ async def _settle(
     resting: Order | AlgoOrder | None,
     within_s: float,
 ) -> Resolved | Unresolved:
-    known = intent.status in (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED)
+    believed = intent.status in (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED)
+    known = believed and change_of(intent) is None
     if resting is not None and known and event_of(resting) is IntentEvent.ACCEPT:
         # It rests as believed: nothing to prove, nothing to write.
         after = intent.status

@@ -172,6 +172,7 @@ class Resolved(Shape):
             "unknown",
             "open",
             "partly_filled",
+            "unsettled",
             "filled",
             "canceled",
             "rejected",
