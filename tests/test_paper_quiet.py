@@ -53,7 +53,9 @@ class Tape(SteadyMarket):
     def attend(self, who: str, symbols: Collection[str] | None) -> None:
         """Everything is told."""
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
         """Yield nothing: the touch holds enough for every taker here."""
         return iter(())
 

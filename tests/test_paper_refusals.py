@@ -23,6 +23,7 @@ from trader_cli.paper.exchange import ExchangeSettings
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.limits import RateLimitSettings
+from trader_cli.paper.market import MarketTick
 from trader_cli.paper.params import Params
 from trader_cli.paper.protocol import HttpRequest
 from trader_cli.paper.refusal import VenueRefusal
@@ -223,8 +224,10 @@ def many_amendments(paper: PaperVenue) -> Said:
 class ThinMarket(SteadyMarket):
     """A market with one level a side."""
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
-        yield next(super().levels(symbol, side))
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        yield next(super().levels(symbol, side, at))
 
 
 def thin(_paper: PaperVenue) -> Said:

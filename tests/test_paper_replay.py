@@ -460,6 +460,29 @@ class TestFills:
         assert expected == fills(venue, market.now_ms)
         assert len(expected) > 1
 
+    @pytest.mark.parametrize("step_ms", [1_000, 600_000])
+    def test_a_stop_meets_the_book_of_its_own_moment_however_far_the_world_goes_on(
+        self, tmp_path: Path, step_ms: int
+    ) -> None:
+        rows = [
+            trade(n + 1, n * 1_000, f"{60_000 - 10 * n}.0", "1", seller=True) for n in range(600)
+        ]
+        market = replay(tmp_path, "\n".join(rows), "BTCUSDT-aggTrades-x.csv")
+        venue, now_ms = venue_on(market), market.now_ms
+        order(venue, now_ms, side="BUY", quantity="20")
+        bought = len(fills(venue, now_ms))
+        stop = {"type": "STOP_MARKET", "algoType": "CONDITIONAL", "triggerPrice": "59000"}
+        stop |= {"symbol": "BTCUSDT", "side": "SELL", "quantity": "20", "reduceOnly": "true"}
+        venue.place_algo(Params(stop), now_ms)
+
+        for at_ms in range(now_ms + step_ms, now_ms + 600_001, step_ms):
+            venue.advance(at_ms)
+
+        sold = fills(venue, market.now_ms)[bought:]
+        assert sum(quantity for _, quantity in sold) == 20
+        assert len(sold) > 1
+        assert all(58_990 < price <= 59_000 for price, _ in sold)
+
     def test_a_resting_order_waits_behind_the_size_that_is_shown(self, tmp_path: Path) -> None:
         rows = [trade(1, 0, "60000.0", "1", seller=True)]
         rows += [trade(n, n * 1_000, "60000.0", "2", seller=True) for n in range(2, 9)]

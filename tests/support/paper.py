@@ -142,8 +142,10 @@ class SteadyMarket:
             asks=tuple(itertools.islice(self.levels(symbol, Side.BUY), limit)),
         )
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
-        tick = self._latest[symbol]
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        tick = at or self._latest[symbol]
         price = tick.ask if side is Side.BUY else tick.bid
         step = CONTRACTS[symbol].instrument.tick_size * side.sign
         while price > 0:

@@ -85,11 +85,13 @@ class ScriptedMarket:
     def latest(self, symbol: str) -> MarketTick:
         return self._latest[symbol]
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
         if side in self.books:
             yield from self.books[side]
             return
-        one = self._latest[symbol]
+        one = at or self._latest[symbol]
         step = CONTRACTS[symbol].instrument.tick_size * side.sign
         price = one.ask if side is Side.BUY else one.bid
         while price > 0:

@@ -214,8 +214,14 @@ class Market(Protocol):
         """Return up to `limit` levels a side; the first ones equal `latest`."""
         ...
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
-        """Yield the resting levels a taker of `side` walks, best first: asks for BUY."""
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        """Yield the resting levels a taker of `side` walks, best first: asks for BUY.
+
+        Args:
+            at: a tick of the symbol that was told; None: the present one.
+        """
         ...
 
     def funding(self, symbol: str) -> Funding:

@@ -263,10 +263,10 @@ class MirrorMarket:
             asks=tuple(level for _, level in zip(range(limit), asks, strict=False)),
         )
 
-    def levels(self, symbol: str, side: Side) -> Iterator[Level]:
+    def levels(self, symbol: str, side: Side, at: MarketTick | None = None) -> Iterator[Level]:
         """Yield the touch, which is heard of at once, then what the depth shows behind it."""
         picture = self._pictures[symbol]
-        tick = picture.tick
+        tick = at or picture.tick
         if side is Side.BUY:
             yield tick.ask, tick.ask_quantity
             yield from sorted(level for level in picture.asks.items() if level[0] > tick.ask)

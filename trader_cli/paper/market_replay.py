@@ -225,8 +225,10 @@ class ReplayMarket:
             asks=tuple(level for _, level in zip(range(limit), asks, strict=False)),
         )
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
-        tick, reel = self.latest(symbol), self._reels[symbol]
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        tick, reel = at or self.latest(symbol), self._reels[symbol]
         ask = side is Side.BUY
         best = int((tick.ask if ask else tick.bid) / reel.tick)
         step = reel.contract.instrument.quantity_step

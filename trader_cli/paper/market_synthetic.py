@@ -159,8 +159,10 @@ class SyntheticMarket:
             asks=tuple(level for _, level in zip(range(limit), asks, strict=False)),
         )
 
-    def levels(self, symbol: str, side: Side) -> Iterator[tuple[Decimal, Decimal]]:
-        tick = self.latest(symbol)
+    def levels(
+        self, symbol: str, side: Side, at: MarketTick | None = None
+    ) -> Iterator[tuple[Decimal, Decimal]]:
+        tick = at or self.latest(symbol)
         listing = self._listings[symbol]
         rules = listing.contract.instrument
         ask = side is Side.BUY

@@ -176,7 +176,8 @@ class OrderDesk:
         raise VenueRefusal(-5041)
 
     def _levels(self, of: SymbolAccount, side: Side) -> Iterator[PriceLevel]:
-        return self._core.market.levels(of.symbol, side)
+        # The market may know later ticks already than the one that happens now.
+        return self._core.market.levels(of.symbol, side, of.tick)
 
     # -- taking --------------------------------------------------------------------------------
 
