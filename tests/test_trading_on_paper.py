@@ -40,7 +40,10 @@ from trader_cli.trading.risk_terms import RiskLimits
 SYMBOL = "BTCUSDT"
 ORDER = "/fapi/v1/order"
 ALGO = "/fapi/v1/algoOrder"
-RECV_WINDOW_MS = 500
+SHORT_MS = 500
+"""A receive window for tests that wait until a request can no longer arrive, by a real clock."""
+USUAL_MS = 5_000
+"""For tests that do not: on a busy machine a request may take longer than the short one."""
 SPEC = ProtectionSpec(stop_roi_pct=Decimal("3.5"), take_profit_roi_pct=Decimal(8))
 
 
@@ -57,7 +60,11 @@ class Desk:
 
     async def kill(self) -> KillResult:
         return await kill(
-            self.client, self.latch, clock=SystemClock(), reason="t", engine_quiet=lambda: True
+            self.client,
+            self.latch,
+            clock=SystemClock(),
+            reason="t",
+            engine_quiet=lambda: True,
         )
 
     async def resting(self) -> list[str]:
@@ -67,6 +74,18 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_on_paper(tmp_path, SHORT_MS) as made:
+        yield made
+
+
+@pytest.fixture
+async def calm_desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_on_paper(tmp_path, USUAL_MS) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def desk_on_paper(folder: Path, recv_window_ms: int) -> AsyncIterator[Desk]:
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         port = await stack.enter_async_context(paper_server())
@@ -75,13 +94,13 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
                 api_key=KEYS.api_key,
                 api_secret=KEYS.api_secret,
                 rest_url=port.rest_url,
-                recv_window_ms=RECV_WINDOW_MS,
+                recv_window_ms=recv_window_ms,
                 timeout_s=3,
             )
         )
-        journal = Journal.open(tmp_path / "journal.db", clock)
+        journal = Journal.open(folder / "journal.db", clock)
         stack.callback(journal.close)
-        latch = HaltLatch(tmp_path / "halt", clock)
+        latch = HaltLatch(folder / "halt", clock)
         orders = OrderManager(
             client,
             journal=journal,
@@ -89,7 +108,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             latch=latch,
             clock=clock,
             policy=EntryPolicy(deadline_s=1),
-            recv_window_ms=RECV_WINDOW_MS,
+            recv_window_ms=recv_window_ms,
         )
         yield Desk(
             paper=port.paper,
@@ -263,7 +282,10 @@ async def test_reconcile_after_a_session_is_clean(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", [None, *FAILURES])
-async def test_kill_ends_flat_through_every_failure(desk: Desk, kind: FaultKind | None) -> None:
+async def test_kill_ends_flat_through_every_failure(
+    calm_desk: Desk, kind: FaultKind | None
+) -> None:
+    desk = calm_desk
     await open_long(desk)
     await desk.orders.place(
         LimitRequest(
@@ -288,7 +310,8 @@ async def test_kill_ends_flat_through_every_failure(desk: Desk, kind: FaultKind 
     assert await desk.resting() == []
 
 
-async def test_kill_during_an_entry_leaves_nothing_that_opens(desk: Desk) -> None:
+async def test_kill_during_an_entry_leaves_nothing_that_opens(calm_desk: Desk) -> None:
+    desk = calm_desk
     opening = asyncio.create_task(open_long(desk, EntryStyle.SMART))
     await asyncio.sleep(0.3)
 
