@@ -569,6 +569,23 @@ class TestLimits:
 
         assert len(venue.requests("GET", "/fapi/v3/balance")) == 1
 
+    @pytest.mark.parametrize(("used", "is_read"), [(2_099, True), (2_100, False)])
+    async def test_kept_weight_is_for_whoever_insists(
+        self, venue: VenueStub, connect: Connect, used: int, is_read: bool
+    ) -> None:
+        client = connect(weight_kept=300)
+        answer = Reply([], headers={"X-MBX-USED-WEIGHT-1M": str(used)})
+        venue.answer("GET", "/fapi/v3/balance", answer, answer, answer)
+        await client.get_account_balance()
+
+        if is_read:
+            assert await client.get_account_balance() == []
+        else:
+            refusal = await failure_of(client.get_account_balance())
+            assert (type(refusal), refusal.code) == (RateLimited, "weight_reserve")
+        with insisting():
+            assert await client.get_account_balance() == []
+
     async def test_usage_is_read_from_the_headers(
         self, venue: VenueStub, client: BinanceFuturesClient
     ) -> None:

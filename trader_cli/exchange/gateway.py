@@ -114,6 +114,8 @@ _insists: ContextVar[bool] = ContextVar("insists", default=False)
 def insisting() -> Iterator[None]:
     """Let everything sent within, reads too, try in spite of a pause that the firewall asked for.
 
+    Reads may use the weight that others keep for them.
+
     For closing and stopping: an exit is worth a refused call, and its reads belong to it.
     """
     token = _insists.set(True)
@@ -358,7 +360,8 @@ class Gateway:
         if not write:
             cause = "the request limit is used up"
             self._refuse_until(self._reads_paused_until_ms, what, cause)
-            self._keep_the_reserve(what)
+            if not _insists.get():
+                self._keep_the_reserve(what)
 
     def _refuse_until(
         self, until_ms: int, what: str, cause: str, *, banned: bool = False, code: str | None = None
