@@ -26,6 +26,7 @@ from trader_cli.engine.advisors import (
     AdvisorDied,
     AdvisorEnded,
     AdvisorEvent,
+    AdvisorNotStarted,
     AdvisorProgram,
     AdvisorStarted,
     advisor_environment,
@@ -123,6 +124,20 @@ async def test_advisor_runs_in_the_bridge_folder_and_its_output_goes_to_a_log(
     assert f"here {os.path.realpath(tmp_path / 'bridge')}\n" in log
     assert "oops" in log
     assert capfd.readouterr() == ("", "")
+
+
+async def test_advisor_that_cannot_be_started_is_tried_again_and_ends_nobody_else(
+    tmp_path: Path,
+) -> None:
+    program = script(tmp_path, "open('ready', 'w').close()\nimport time\ntime.sleep(600)")
+    in_the_way = tmp_path / "logs"
+    in_the_way.write_text("no folder can be made here")
+    async with supervised(program, tmp_path) as (events, clock):
+        await until(lambda: len(events) >= 3)
+        assert {type(event) for event in events} == {AdvisorNotStarted}
+        assert clock.slept[:3] == [1.0, 2.0, 4.0]
+        in_the_way.unlink()
+        await until((tmp_path / "bridge" / "ready").exists)
 
 
 async def test_log_of_a_running_advisor_is_put_aside_once_it_is_large(tmp_path: Path) -> None:

@@ -142,6 +142,11 @@ HELD = {"symbol": "BTCUSDT", "side": "LONG", "quantity": "0.01", "protected": Tr
             ["died with 3", "in 2 s"],
         ),
         ("advisor", {"name": "pulse", "state": "ended"}, ["pulse ended"]),
+        (
+            "advisor",
+            {"name": "pulse", "state": "not_started", "reason": "no memory", "restart_s": "2.0"},
+            ["pulse not_started: no memory, again in 2.0 s"],
+        ),
         ("stopped", {"positions": []}, ["no position is open"]),
         ("stopped", {"positions": [HELD]}, ["LONG 0.01 BTCUSDT keeps its stop at the exchange"]),
         ("stopped", {"positions": [{**HELD, "protected": False}]}, ["NOT PROTECTED"]),

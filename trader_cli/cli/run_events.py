@@ -164,6 +164,8 @@ def _advisor(row: Fields) -> str:
     said = f"{row['name']} {row['state']}"
     if row["state"] == "died":
         return f"{said} with {row['exit_code']}, again in {row['restart_s']} s"
+    if row["state"] == "not_started":
+        return f"{said}: {row['reason']}, again in {row['restart_s']} s"
     return f"{said}, log {row['log']}" if "log" in row else said
 
 

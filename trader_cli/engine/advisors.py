@@ -58,6 +58,15 @@ class AdvisorStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdvisorNotStarted:
+    """The machine refused to start it, or to keep its log; tried again after `restart_s`."""
+
+    name: str
+    reason: str
+    restart_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdvisorDied:
     """It ended by itself; it starts again after `restart_s`. Code 128 + n is signal n."""
 
@@ -74,7 +83,7 @@ class AdvisorEnded:
     name: str
 
 
-AdvisorEvent = AdvisorStarted | AdvisorDied | AdvisorEnded
+AdvisorEvent = AdvisorStarted | AdvisorNotStarted | AdvisorDied | AdvisorEnded
 
 
 def advisor_fields(event: AdvisorEvent) -> dict[str, object]:
@@ -85,6 +94,12 @@ def advisor_fields(event: AdvisorEvent) -> dict[str, object]:
                 "state": "started",
                 "pid": event.pid,
                 "log": str(event.log_file),
+            }
+        case AdvisorNotStarted():
+            said = {
+                "state": "not_started",
+                "reason": event.reason,
+                "restart_s": str(event.restart_s),
             }
         case AdvisorDied():
             said = {
@@ -160,14 +175,22 @@ async def supervise(
 ) -> None:
     """Run `program` in `bridge_dir` until cancelled, starting it again when it dies.
 
-    Its output goes to `log_dir`, never to ours. When this task is cancelled the whole process
-    group is ended before the cancellation goes on.
+    One that cannot be started is tried again: positions are looked after without it, too. Its
+    output goes to `log_dir`, never to ours. When this task is cancelled the whole process group is
+    ended before the cancellation goes on.
     """
-    log_file = _prepare(bridge_dir, log_dir, program.name)
     failures = 0
     while True:
         started = clock.monotonic()
-        process = await _start(program, bridge_dir, log_file, environment)
+        try:
+            log_file = _prepare(bridge_dir, log_dir, program.name)
+            process = await _start(program, bridge_dir, log_file, environment)
+        except OSError as error:
+            failures += 1
+            restart_s, reason = backoff_s(failures), error.strerror or type(error).__name__
+            on_event(AdvisorNotStarted(name=program.name, reason=reason, restart_s=restart_s))
+            await clock.sleep(restart_s)
+            continue
         on_event(AdvisorStarted(name=program.name, pid=process.pid, log_file=log_file))
         try:
             exit_code = await process.wait()
