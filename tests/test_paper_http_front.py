@@ -8,9 +8,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.paper import KEYS, PaperPort, paper_server
+from tests.support.paper import (
+    KEYS,
+    PaperPort,
+    PaperVenue,
+    RealClock,
+    SteadyMarket,
+    paper_server,
+)
+from trader_cli.paper.exchange import ExchangeSettings
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.http_front import NotPlain, read_first_line, read_head
+from trader_cli.paper.limits import RateLimitSettings
 
 TIME = b"GET /fapi/v1/time HTTP/1.1\r\nHost: x\r\n\r\n"
 PING = b"GET /fapi/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -35,10 +44,15 @@ class Line:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
+    async def head(self) -> str:
+        """Return the next answer's first line and headers."""
+        async with asyncio.timeout(5):
+            return (await self._reader.readuntil(b"\r\n\r\n")).decode()
+
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Return the next answer's status, headers and body."""
+        head = await self.head()
         async with asyncio.timeout(5):
-            head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, value in (x.split(": ", 1) for x in lines)}
             body = await self._reader.readexactly(int(headers["content-length"]))
@@ -123,6 +137,39 @@ async def test_what_is_not_plain_is_answered_too_behind_what_was(
     assert second[1]["content-type"].startswith("application/json")
 
 
+async def test_a_question_for_the_head_alone_is_answered_without_a_body(port: PaperPort) -> None:
+    line = await Line.open(port)
+    line.send(PING.replace(b"GET", b"HEAD"))
+
+    head = await line.head()
+    line.send(TIME)
+    _, _, body = await line.answer()
+    await line.close()
+
+    assert head.startswith("HTTP/1.1 404 ")
+    assert b"serverTime" in body
+
+
+async def test_who_reads_late_is_heard_again_when_another_handler_has_taken_over() -> None:
+    """The answers before do not fit the way to the client when the handler changes."""
+    unlimited = ExchangeSettings(rate_limits=RateLimitSettings(enabled=False))
+    clock = RealClock()
+    market = SteadyMarket(now_ms=clock.now_ms())
+    paper = PaperVenue(clock=clock, market=market, settings=unlimited)
+    async with paper_server(paper) as port:
+        line = await Line.open(port)
+        deep = b"GET /fapi/v1/depth?symbol=BTCUSDT&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n"
+        line.send(deep * 300 + TIME.replace(b"Host: x", b"Host: x\r\nTE: trailers"))
+
+        answers = [await line.answer() for _ in range(301)]
+        line.send(TIME)
+        _, _, last = await line.answer()
+        await line.close()
+
+    assert sum(len(body) for _, _, body in answers) > 5_000_000
+    assert b"serverTime" in last
+
+
 async def test_bytes_that_are_no_http_are_refused(port: PaperPort) -> None:
     line = await Line.open(port)
     line.send(b"\x16\x03\x01 hello\r\n\r\n")
@@ -192,7 +239,7 @@ def test_a_plain_head_is_read_with_names_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"GET http://x/ HTTP/1.1", b"GET / HTTP/2", b"GET /", b"GET / b HTTP/1.1", b""]
+    "line", [b"GET http://x/ HTTP/1.1", b"GET / HTTP/2", b"GET /", b"GET / b HTTP/1.1", b"HEAD / HTTP/1.1", b""]
 )
 def test_first_lines_of_another_form_are_not_plain(line: bytes) -> None:
     with pytest.raises(NotPlain):

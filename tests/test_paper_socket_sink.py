@@ -94,6 +94,26 @@ async def test_a_reader_who_pauses_loses_market_data_first() -> None:
     assert told == [*(f"market {number}" for number in range(2_000)), "user"]
 
 
+async def test_a_reader_who_never_reads_is_disconnected() -> None:
+    ended = False
+
+    async def talk(sink: SocketSink, transport: asyncio.Transport) -> None:
+        nonlocal ended
+        text = "x" * 2_000
+        for _ in range(220):
+            for _ in range(1_000):
+                sink.send(text, droppable=False)
+            await asyncio.sleep(0)
+        ended = transport.is_closing()
+        done.set()
+
+    done = asyncio.Event()
+    async with heard(talk):
+        await done.wait()
+
+    assert ended
+
+
 async def test_a_frame_says_how_long_it_is() -> None:
     assert text_frame("") == b"\x81\x00"
     assert text_frame("x" * 125)[:2] == b"\x81\x7d"

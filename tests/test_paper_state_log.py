@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.paper import START_MS, SteadyMarket
 from trader_cli.domain.terms import (
     OrderStatus,
     OrderType,
@@ -23,10 +24,13 @@ from trader_cli.domain.terms import (
     TimeInForce,
 )
 from trader_cli.errors import BrokenInvariant
+from trader_cli.paper.instruments import CONTRACTS
+from trader_cli.paper.params import Params
 from trader_cli.paper.records import IncomeRecord, OrderRecord
 from trader_cli.paper.state import Changes, MemoryState, State, Window
 from trader_cli.paper.state_file import FileState
 from trader_cli.paper.state_log import StateLog
+from trader_cli.paper.venue import Venue, VenueSettings
 
 EVERYTHING = Window(limit=100_000)
 
@@ -157,6 +161,19 @@ def test_a_log_that_says_something_else_stops_the_start(tmp_path: Path) -> None:
     assert log.exists()
 
 
+def test_a_log_that_was_moved_away_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    FileState(path).save(change(1))
+    [log] = logs(path)
+    log.rename(log.with_name(f"{log.name}.broken"))
+
+    state = FileState(path)
+    state.save(change(2))
+
+    assert state.last_ids() == {"orders": 2}
+    state.close()
+
+
 def test_a_closed_memory_needs_no_log(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     state = FileState(path)
@@ -188,6 +205,26 @@ def test_a_line_that_does_not_fit_leaves_the_log_as_it_was(tmp_path: Path) -> No
 
     [lines] = StateLog(tmp_path / "state.sqlite").left().values()
     assert lines == [b"a whole line", b"and room again"]
+
+
+def test_what_could_not_be_saved_is_not_acknowledged_until_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    venue = Venue(
+        CONTRACTS, SteadyMarket(), FileState(path), VenueSettings(group_commit=True), START_MS
+    )
+    venue.commit()
+    [log] = logs(path)
+    wish = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+
+    with files_no_larger_than(log.stat().st_size + 10):
+        venue.place_order(Params(wish | {"quantity": "0.01", "price": "90000"}), START_MS)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no room"):
+                venue.commit()
+    assert len(venue.open_orders(Params({}), START_MS)) == 1
+    venue.commit()
+
+    assert len(FileState(path).open_orders()) == 1
 
 
 def test_a_storm_goes_into_the_tables_beside_and_nothing_is_missing(tmp_path: Path) -> None:

@@ -221,8 +221,9 @@ class Core:
         self._touched.clear()
         if self.changes:
             snapshots[_TIME] = {"now_ms": self.market.now_ms}
-            changes, self.changes = self.changes, Changes()
-            self._state.save(changes)
+            self._state.save(self.changes)
+            # What could not be saved stays here: nothing is acknowledged before it could be.
+            self.changes = Changes()
 
     def keep_counters(self) -> None:
         """Store the counters themselves, for when the records they count are forgotten."""

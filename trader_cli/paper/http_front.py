@@ -136,6 +136,7 @@ class FrontDoor(asyncio.Protocol):
         self._head = Head(b"", {}, 0)
         self._call = Call(b"", "", "")
         self._held = False
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -147,9 +148,11 @@ class FrontDoor(asyncio.Protocol):
         self._open_doors.discard(self)
 
     def pause_writing(self) -> None:
+        self._paused = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self._paused = False
         self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -249,6 +252,10 @@ class FrontDoor(asyncio.Protocol):
         handler = self._fallback()
         self._transport.set_protocol(handler)
         handler.connection_made(GatheringTransport(self._transport, self._exchange.commit))
+        if self._paused:
+            # That the client reads slowly is the handler's to know from now on.
+            handler.pause_writing()
+            self._transport.resume_reading()
         data, self._buffer = self._buffer, b""
         handler.data_received(data)
 
@@ -267,10 +274,12 @@ def read_first_line(line: bytes) -> tuple[str, str, str]:
     """Return method, path and raw query.
 
     Raises:
-        NotPlain: not an origin-form request of HTTP/1.1.
+        NotPlain: not an origin-form request of HTTP/1.1, or one whose answer has no body.
     """
     words = line.decode("latin-1").split(" ")
     if len(words) != 3 or words[2] != "HTTP/1.1" or not words[1].startswith("/"):
+        raise NotPlain
+    if words[0] == "HEAD":
         raise NotPlain
     path, _, query = words[1].partition("?")
     return words[0], path, query

@@ -39,7 +39,10 @@ class SocketSink:
         if droppable and len(self._waiting) >= _MARKET_QUEUE_MAX:
             return
         if len(self._waiting) >= _QUEUE_MAX:
+            # Who reads nothing would not read a farewell either.
             self.close(WSCloseCode.POLICY_VIOLATION, "too slow")
+            self._waiting.clear()
+            self._transport.abort()
             return
         self._waiting.append(text)
         self._wake.set()

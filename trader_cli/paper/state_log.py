@@ -59,5 +59,6 @@ class StateLog:
         return self._tables.with_name(f"{self._tables.name}-log.{number:06}")
 
     def _files(self) -> list[Path]:
-        pattern = f"{self._tables.name}-log.[0-9]*"
-        return sorted(self._tables.parent.glob(pattern), key=lambda path: int(path.suffix[1:]))
+        found = self._tables.parent.glob(f"{self._tables.name}-log.*")
+        numbered = [path for path in found if path.suffix[1:].isdecimal()]
+        return sorted(numbered, key=lambda path: int(path.suffix[1:]))
