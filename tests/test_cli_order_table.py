@@ -204,6 +204,30 @@ def test_batch_tells_of_each_order(trader: Trader) -> None:
     assert len(resting(trader)) == 2
 
 
+def test_a_batch_says_of_a_market_order_that_it_expired_in_part(trader: Trader) -> None:
+    """`order market` ends with 10 then, and so does a batch: what was wanted is not what is held."""
+    items = [
+        {"order": "market", "symbol": "BTCUSDT", "side": "buy", "quantity": "0.010"},
+        {"order": "limit", "symbol": "ETHUSDT", "side": "buy", "usd": "50", "price": "-3%"},
+    ]
+    (trader.root / "part.json").write_text(json.dumps(items))
+    assert trader("paper", "fault", "arm", "partial_fills", "--path", "BTCUSDT").code == 0
+    try:
+        outcome = trader.json("order", "batch", "part.json")
+    finally:
+        assert trader("paper", "fault", "clear").code == 0
+
+    assert outcome.code == 10
+    data = outcome.envelope["data"]
+    part, whole = data["results"]
+    assert (part["ok"], whole["ok"]) == (False, True)
+    assert (part["error"]["kind"], part["error"]["code"]) == ("partial", "not_filled")
+    assert part["order"]["status"] == "EXPIRED"
+    held = trader.json("position", "list").data["positions"][0]["quantity"]
+    assert Decimal(part["order"]["filled_quantity"]) == Decimal(held) < Decimal("0.010")
+    assert (data["placed"], data["failed"]) == (2, 1)
+
+
 def test_batch_file_with_mistakes_sends_nothing_and_names_them_all(trader: Trader) -> None:
     (trader.root / "bad.json").write_text(
         '[{"order": "limit", "symbol": "BTCUSDT"}, {"order": "x"}, {"order": "market", '

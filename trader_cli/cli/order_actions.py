@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.cli.context import Desk
-from trader_cli.cli.invocation import Answer
+from trader_cli.cli.invocation import Answer, Json
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import number, order_json, orders_table, request_json
 from trader_cli.domain.account import Position
@@ -133,18 +133,20 @@ async def place_market(desk: Desk, wish: MarketWish, *, validate: bool = False) 
     answer = await place(desk, request, validate=validate)
     if desk.invocation.shared.dry_run or validate:
         return answer
-    filled, wanted = Decimal(answer.data["filled_quantity"]), Decimal(answer.data["quantity"])
-    if filled >= wanted or OrderStatus(answer.data["status"]).is_open:
-        return answer
+    return replace(answer, failure=expired_in_part(wish, answer.data))
+
+
+def expired_in_part(wish: MarketWish, order: Json) -> PartialFailure | None:
+    """Return what to say of a market order, as shown, that ended with less than was wanted."""
+    filled, wanted = Decimal(order["filled_quantity"]), Decimal(order["quantity"])
+    if filled >= wanted or OrderStatus(order["status"]).is_open:
+        return None
     within = "at market"
     if wish.max_slippage_bps is not None:
         within = f"within {to_text(wish.max_slippage_bps)} basis points"
-    return replace(
-        answer,
-        failure=PartialFailure(
-            f"{to_text(filled)} of {to_text(wanted)} were executed {within}; the rest expired",
-            code="not_filled",
-        ),
+    return PartialFailure(
+        f"{to_text(filled)} of {to_text(wanted)} were executed {within}; the rest expired",
+        code="not_filled",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from trader_cli.cli.order_actions import (
     after_exits,
     checked,
     conditional_request,
+    expired_in_part,
     leg_of,
     limit_request,
     market_request,
@@ -45,6 +47,14 @@ from trader_cli.trading.batch import BatchItem, place_batch
 
 ITEMS_MAX: Final = 200
 _KINDS: Final = ("limit", "market", "stop-loss", "take-profit", "trailing-stop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What became of an item; both where an order was placed and is not what was wanted."""
+
+    order: Json | None = None
+    error: TraderError | None = None
 
 
 def _switch(value: str) -> bool:
@@ -142,33 +152,37 @@ async def place_file(desk: Desk, wishes: list[Wish]) -> Answer:
     for note in await after_exits(desk, executed):
         desk.invocation.say(note)
     placed = iter(sent)
-    outcomes: list[Json | TraderError] = []
-    for row in requests:
+    outcomes: list[_Outcome] = []
+    for wish, row in zip(wishes, requests, strict=True):
         outcome = row if isinstance(row, TraderError) else next(placed)
-        outcomes.append(outcome if isinstance(outcome, TraderError) else order_json(outcome.order))
+        if isinstance(outcome, TraderError):
+            outcomes.append(_Outcome(error=outcome))
+            continue
+        shown = order_json(outcome.order)
+        part = expired_in_part(wish, shown) if isinstance(wish, MarketWish) else None
+        outcomes.append(_Outcome(order=shown, error=part))
     return _answer(outcomes)
 
 
-async def _checked(desk: Desk, row: OrderRequest | TraderError) -> Json | TraderError:
+async def _checked(desk: Desk, row: OrderRequest | TraderError) -> _Outcome:
     if isinstance(row, TraderError):
-        return row
+        return _Outcome(error=row)
     try:
         planned, _ = await checked(desk, row)
     except TraderError as error:
-        return error
-    return request_json(planned) | {"dry_run": True}
+        return _Outcome(error=error)
+    return _Outcome(order=request_json(planned) | {"dry_run": True})
 
 
-def _answer(outcomes: list[Json | TraderError]) -> Answer:
+def _answer(outcomes: list[_Outcome]) -> Answer:
     rows: list[Json] = []
     for position, outcome in enumerate(outcomes, start=1):
-        failed = isinstance(outcome, TraderError)
         rows.append(
             {
                 "item": position,
-                "ok": not failed,
-                "order": None if isinstance(outcome, TraderError) else outcome,
-                "error": error_to_json(outcome) if isinstance(outcome, TraderError) else None,
+                "ok": outcome.error is None,
+                "order": outcome.order,
+                "error": None if outcome.error is None else error_to_json(outcome.error),
             }
         )
     wrong = [row for row in rows if not row["ok"]]
@@ -183,7 +197,7 @@ def _answer(outcomes: list[Json | TraderError]) -> Answer:
             ),
             code="batch",
         )
-    orders = [row["order"] for row in rows if row["ok"]]
+    orders = [row["order"] for row in rows if row["order"] is not None]
     data: Json = {"results": rows, "placed": len(orders), "failed": len(wrong)}
     return Answer(data=data, tables=lambda: [orders_table("Batch", orders)], failure=failure)
 
