@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from random import Random
@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.paper import KEYS, START_MS, PaperVenue, paper_server
+from tests.support.paper import (
+    KEYS,
+    START_MS,
+    ManualClock,
+    PaperVenue,
+    SteadyMarket,
+    paper_server,
+)
 from tests.support.paper_transport import ORIGIN, STREAM_ORIGIN, MemorySession, memory_streams
 from trader_cli.domain.account_events import StreamGap, StreamOpened
 from trader_cli.domain.order import Order
@@ -21,6 +28,8 @@ from trader_cli.errors import NotSent, OutcomeUnknown, RateLimited, Rejected, Ve
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
 from trader_cli.paper.faults import ACTS, ANSWERS, FaultKind, Faults
+from trader_cli.paper.market import Attention, MarketTick
+from trader_cli.paper.state import MemoryState
 
 D = Decimal
 ORDER = "/fapi/v1/order"
@@ -300,6 +309,65 @@ def test_a_stop_sticks_in_triggering_and_cannot_be_cancelled(paper: PaperVenue) 
     assert (stuck["algoStatus"], refused) == ("TRIGGERING", (400, -2011))
     assert released["algoStatus"] == "FINISHED"
     assert paper.ask("GET", "/fapi/v3/positionRisk") == []
+
+
+class AttendedMarket(SteadyMarket):
+    """Tells the ticks of attended symbols only, as the real markets here do."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__(now_ms=now_ms)
+        self._attention = Attention(self.symbols)
+
+    def attend(self, who: str, symbols: Collection[str] | None) -> None:
+        self._attention.set(who, symbols)
+
+    def advance(self, now_ms: int) -> list[MarketTick]:
+        return [tick for tick in super().advance(now_ms) if tick.symbol in self._attention.symbols]
+
+
+def stuck_entry(paper: PaperVenue) -> dict[str, Any]:
+    """Place an entry that fires at once on a flat account and sticks for a minute."""
+    paper.advance(1)
+    entry = {name: value for name, value in STOP.items() if name != "closePosition"}
+    placed = paper.ask("POST", "/fapi/v1/algoOrder", entry | {"quantity": "0.01"})
+    arm(paper, FaultKind.STUCK_TRIGGERING, amount=60_000)
+    paper.set_price(SYMBOL, "93900")
+    return {"algoId": placed["algoId"]}
+
+
+def test_what_stuck_meets_the_prices_at_which_it_comes_free() -> None:
+    clock = ManualClock()
+    paper = PaperVenue(clock=clock, market=AttendedMarket(clock.now_ms()))
+    stuck_entry(paper)
+    for _ in range(3):
+        paper.advance(1_000)
+    paper.set_price(SYMBOL, "80000")
+    for _ in range(60):
+        paper.advance(1_000)
+
+    [trade] = paper.ask("GET", "/fapi/v1/userTrades", {"symbol": SYMBOL})
+
+    assert Decimal(trade["price"]) == 80_000
+
+
+def test_what_stuck_belongs_to_the_account_before_a_reset(paper: PaperVenue) -> None:
+    stuck_entry(paper)
+
+    paper.ask("POST", "/paper/reset", signed=False)
+    paper.advance(120_000)
+
+    assert paper.ask("GET", "/fapi/v3/positionRisk") == []
+
+
+def test_what_stuck_comes_free_with_the_next_process() -> None:
+    clock, market, state = ManualClock(), SteadyMarket(), MemoryState()
+    before = PaperVenue(clock=clock, market=market, state=state)
+    named = stuck_entry(before)
+
+    after = PaperVenue(clock=clock, market=market, state=state)
+    after.advance(1)
+
+    assert after.ask("GET", "/fapi/v1/algoOrder", named)["algoStatus"] == "FINISHED"
 
 
 # --- what happens at a moment -------------------------------------------------------------------

@@ -239,7 +239,15 @@ def test_a_plain_head_is_read_with_names_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"GET http://x/ HTTP/1.1", b"GET / HTTP/2", b"GET /", b"GET / b HTTP/1.1", b"HEAD / HTTP/1.1", b""]
+    "line",
+    [
+        b"GET http://x/ HTTP/1.1",
+        b"GET / HTTP/2",
+        b"GET /",
+        b"GET / b HTTP/1.1",
+        b"HEAD / HTTP/1.1",
+        b"",
+    ],
 )
 def test_first_lines_of_another_form_are_not_plain(line: bytes) -> None:
     with pytest.raises(NotPlain):

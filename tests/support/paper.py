@@ -28,7 +28,7 @@ from trader_cli.paper.market import Candle, Depth, Funding, FundingSettled, Mark
 from trader_cli.paper.premises import bind_loopback
 from trader_cli.paper.protocol import HttpRequest, HttpResponse
 from trader_cli.paper.server import PaperServer
-from trader_cli.paper.state import MemoryState
+from trader_cli.paper.state import MemoryState, State
 from trader_cli.paper.subscriptions import Connection
 from trader_cli.paper.venue import Venue, VenueSettings
 
@@ -285,6 +285,7 @@ class PaperVenue:
         clock: ManualClock | None = None,
         venue_settings: VenueSettings | None = None,
         settings: ExchangeSettings | None = None,
+        state: State | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.market = market or SteadyMarket(now_ms=self.clock.now_ms())
@@ -293,7 +294,7 @@ class PaperVenue:
             venue=Venue(
                 contracts,
                 self.market,
-                MemoryState(),
+                state or MemoryState(),
                 venue_settings or VenueSettings(),
                 self.clock.now_ms(),
             ),

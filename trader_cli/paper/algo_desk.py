@@ -34,7 +34,6 @@ class AlgoDesk:
     def __init__(self, core: Core, orders: OrderDesk, settlement: Settlement) -> None:
         self._core = core
         self._orders = orders
-        self._stuck: list[tuple[int, AlgoRecord]] = []
         if core.settings.close_position_expires:
             settlement.on_flat = self.expire_closing
 
@@ -161,18 +160,19 @@ class AlgoDesk:
         self._announce(algo, now_ms)
         stuck_until_ms = self._core.disturbance.stuck_until_ms(algo.symbol, now_ms)
         if stuck_until_ms is not None:
-            self._stuck.append((stuck_until_ms, algo))
+            self._core.stuck.append((stuck_until_ms, algo))
             return
         self._execute(of, algo, now_ms)
 
     def release(self, now_ms: int) -> bool:
         """Let go on what stuck in TRIGGERING until now; False if nothing did."""
-        if not self._stuck:
+        core = self._core
+        if not core.stuck:
             return False
-        free = [algo for until_ms, algo in self._stuck if until_ms <= now_ms]
-        self._stuck = [row for row in self._stuck if row[0] > now_ms]
+        free = [algo for until_ms, algo in core.stuck if until_ms <= now_ms]
+        core.stuck = [row for row in core.stuck if row[0] > now_ms]
         for algo in free:
-            self._execute(self._core.account.symbols[algo.symbol], algo, now_ms)
+            self._execute(core.account.symbols[algo.symbol], algo, now_ms)
         return bool(free)
 
     def _execute(self, of: SymbolAccount, algo: AlgoRecord, now_ms: int) -> None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from heapq import heappush
 from typing import Final, ParamSpec
 
+from trader_cli.domain.terms import AlgoStatus
 from trader_cli.paper import events
 from trader_cli.paper.account import Account, SymbolAccount
 from trader_cli.paper.disturbance import Disturbance, Undisturbed
@@ -66,6 +67,7 @@ class Core:
         open_algos: conditional orders that have not triggered, by algo id.
         algo_client_ids: the same by client algo id.
         triggered: conditional orders whose regular order is open, by that order's id.
+        stuck: conditional orders that fired and got no further, with when they will.
         deadlines: heap of (time, symbol) at which something of a symbol may end.
         disturbance: what may be out of order.
         heard: False while nobody listens; events are not even rendered then.
@@ -104,6 +106,7 @@ class Core:
         self.open_algos: dict[int, AlgoRecord] = {}
         self.algo_client_ids: dict[str, AlgoRecord] = {}
         self.triggered: dict[int, AlgoRecord] = {}
+        self.stuck: list[tuple[int, AlgoRecord]] = []
         self.deadlines: list[tuple[int, str]] = []
         self.changes = Changes()
         self._touched.clear()
@@ -273,6 +276,9 @@ class Core:
                 continue
             if algo.order_id is not None:
                 self.triggered[algo.order_id] = algo
+                continue
+            if algo.status is AlgoStatus.TRIGGERING:
+                self.stuck.append((0, algo))  # what held it ended with the process
                 continue
             self.open_algos[algo.algo_id] = algo
             self.algo_client_ids[algo.client_algo_id] = algo

@@ -196,6 +196,7 @@ class Venue:
         busy = {
             symbol for symbol, of in self._core.account.symbols.items() if of.algos or of.is_busy()
         }
+        busy |= {algo.symbol for _, algo in self._core.stuck}
         if busy != self._attended:
             self._attended = busy
             self._market.attend(_VENUE, busy)
@@ -606,6 +607,7 @@ class Venue:
         core.state.clear()
         core.start_afresh()
         self._countdowns.clear()
+        self._clearing = Clearing(core, self._settlement, now_ms)
         core.keep_counters()
         core.changes.snapshots |= {
             name: body for name, body in stored.items() if name.startswith(_KEPT)
