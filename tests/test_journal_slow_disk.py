@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -212,6 +213,32 @@ def test_reads_do_not_wait_for_the_disk(desk: Desk) -> None:
 
     assert row is not None
     assert row.data == {"n": 1}
+
+
+def test_a_row_that_begins_the_log_anew_waits_for_the_disk_in_the_thread(desk: Desk) -> None:
+    """SQLite fsyncs a log's first row although it was told not to: kill stood still in that."""
+    journal = desk.journal
+    os.utime(desk.path, (0, 0))  # not of this tick: what comes is a change
+    journal.record("first", {})  # by the thread: the log begins with it
+    desk.disk.answers.clear()
+    journal.record("note", {})  # behind it: no fsync, and nobody waits
+
+    with sqlite3.connect(desk.path) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with pytest.raises(JournalLate):
+        journal.record("note", {}, deadline_ms=20, keep=True)
+
+    desk.disk.answers.set()
+    with pytest.raises(BrokenInvariant):
+        settled(journal)
+    assert [row.kind for row in journal.rows()] == ["first", "note", "note"]
+
+
+def test_the_first_row_of_a_process_waits_for_the_disk_in_the_thread(desk: Desk) -> None:
+    desk.disk.answers.clear()
+
+    with pytest.raises(JournalLate):
+        desk.journal.record("note", {}, deadline_ms=20, keep=True)
 
 
 def settled(journal: Journal) -> None:

@@ -117,6 +117,7 @@ class Journal:
         self._lock = Lock()
         self._busy_ms = -1
         self._written_here = 0
+        self._begun_ns: int | None = None
         self._writer = Writer(path, clock, tell or _tell_nobody, opener)
 
     @classmethod
@@ -430,18 +431,31 @@ class Journal:
                 if not keep:
                     raise
                 patience_ms = 0  # its time is over; the thread tries on
-        return self._writer.write(
+        changed_ns = self._file_changed_ns()
+        written = self._writer.write(
             work, durable=durable, lock_ms=lock_ms, patience_ms=patience_ms, keep=keep
         )
+        self._begun_ns = changed_ns
+        return written
 
     def _may_write_here(self) -> bool:
         """Return True if a row that needs no fsync may go in from the caller's own thread.
 
         That is much the quickest way, and no disk is waited for: this connection never carries the
-        log into the file. Now and then the thread gets one to do, which does that for all.
+        log into the file. Now and then the thread gets one to do, which does that for all. Once
+        anybody has carried it the next row begins the log anew, which SQLite fsyncs whatever it
+        was told: that one is the thread's, too. Nothing else changes the file.
         """
         self._written_here += 1
-        return self._writer.is_idle and self._written_here % _TO_THREAD_EVERY != 0
+        if not self._writer.is_idle or self._written_here % _TO_THREAD_EVERY == 0:
+            return False
+        return self._begun_ns is not None and self._begun_ns == self._file_changed_ns()
+
+    def _file_changed_ns(self) -> int | None:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return None
 
     def _write_here(self, work: Callable[[sqlite3.Connection], _T], lock_ms: int) -> _T:
         with self._reading():
