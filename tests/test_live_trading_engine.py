@@ -578,6 +578,20 @@ async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(worl
     assert world.refusals() == ["halted"]
 
 
+async def test_losses_count_although_no_reconcile_has_ever_succeeded(world: Rig) -> None:
+    world.by_hand("BUY", "0.1")
+    world.paper.exchange.faults.arm(
+        FaultKind.MAINTENANCE, method="GET", path="/fapi/v1/symbolConfig", times=1_000
+    )
+    await world.start()
+    await world.pass_time(15)
+
+    await world.price("83000")
+
+    await world.until(lambda: world.quantity() == 0, within_s=10)
+    assert world.reports("reconciled") == []
+
+
 async def test_a_run_that_is_told_to_end_finishes_its_kill_first(world: Rig) -> None:
     world.by_hand("BUY", "0.1")
     await world.start()

@@ -25,6 +25,9 @@ _SETTINGS_EVERY: Final = 15
 """Of this many readings one asks for leverages: 5 weight a symbol, and the stream tells changes."""
 _EQUITY_EVERY_S: Final = 2.0
 _EQUITY_AGAIN_S: Final = 1.0
+_PICTURE_WAIT_S: Final = 10.0
+"""How long limits wait for a picture to compare with; then the account's own word has to do."""
+
 _RULES_EVERY_S: Final = 3_600.0
 _RULES_AGAIN_S: Final = 60.0
 _ODD_TOLD_MAX: Final = 100
@@ -117,7 +120,7 @@ class Listening:
                 self._warn("drift", f"a row{where} in {row.stream} is set aside: {row.reason}")
 
     async def _watch_losses(self) -> None:
-        await self._has_picture.wait()
+        await self._picture_or_time()
         while True:
             pause_s = _EQUITY_EVERY_S
             try:
@@ -130,6 +133,16 @@ class Listening:
             if reading is None or not reading.agrees:
                 pause_s = _EQUITY_AGAIN_S
             await self._clock.sleep(pause_s)
+
+    async def _picture_or_time(self) -> None:
+        picture = asyncio.ensure_future(self._has_picture.wait())
+        late = asyncio.ensure_future(self._clock.sleep(_PICTURE_WAIT_S))
+        try:
+            await asyncio.wait((picture, late), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            picture.cancel()
+            late.cancel()
+            await asyncio.gather(picture, late, return_exceptions=True)
 
     async def _refresh_rules(self) -> None:
         """Read the trading rules every hour: a stop on yesterday's tick would be refused."""
