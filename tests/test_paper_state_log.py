@@ -189,7 +189,7 @@ def test_what_is_forgotten_does_not_come_back(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite"
     state = FileState(path)
     state.save(change(1))
-    state.clear()
+    state.clear({})
     state.save(change(2))
 
     assert FileState(path).last_ids() == {"orders": 2}
@@ -225,6 +225,30 @@ def test_what_could_not_be_saved_is_not_acknowledged_until_it_is(tmp_path: Path)
     venue.commit()
 
     assert len(FileState(path).open_orders()) == 1
+
+
+def test_a_reset_that_the_process_died_in_repeats_no_id_and_loses_no_keys(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+
+    def venue() -> Venue:
+        settings = VenueSettings(group_commit=True)
+        return Venue(CONTRACTS, SteadyMarket(), FileState(path), settings, START_MS)
+
+    def market_order(of: Venue) -> int:
+        wish = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+        return of.place_order(Params(wish), START_MS)["orderId"]
+
+    before = venue()
+    before.remember("keys", {"public": "a"})
+    used = market_order(before)
+    before.commit()
+    before.reset(Decimal(5), START_MS)  # the process ends before it is committed
+
+    after = venue()
+
+    assert after.recall("keys") == {"public": "a"}
+    assert after.all_orders(Params({"symbol": "BTCUSDT"}), START_MS) == []
+    assert market_order(after) > used
 
 
 def test_a_storm_goes_into_the_tables_beside_and_nothing_is_missing(tmp_path: Path) -> None:
@@ -264,8 +288,8 @@ def test_the_file_remembers_as_plain_memory_does(
                 state.save(change(number, status))
                 plain.save(change(number, status))
             case "clear":
-                state.clear()
-                plain.clear()
+                state.clear({"kept": {"n": 1}})
+                plain.clear({"kept": {"n": 1}})
             case "kill":
                 state = FileState(path)
             case "close":

@@ -21,7 +21,7 @@ from trader_cli.paper.instruments import Contract
 from trader_cli.paper.ledger import PositionRecord
 from trader_cli.paper.market import Market
 from trader_cli.paper.records import AlgoRecord, IncomeRecord, OrderRecord, bare
-from trader_cli.paper.state import Changes, State
+from trader_cli.paper.state import Changes, JsonObject, State
 
 _P = ParamSpec("_P")
 _TIME: Final = "time"
@@ -228,9 +228,9 @@ class Core:
             # What could not be saved stays here: nothing is acknowledged before it could be.
             self.changes = Changes()
 
-    def keep_counters(self) -> None:
-        """Store the counters themselves, for when the records they count are forgotten."""
-        self.changes.snapshots[_COUNTERS] = dict(self._ids)
+    def counters(self) -> dict[str, JsonObject]:
+        """Return the snapshot of the counters, for when the records they count are forgotten."""
+        return {_COUNTERS: dict(self._ids)}
 
     def restore(self) -> bool:
         """Take over what the state remembers; False if it remembers no account."""

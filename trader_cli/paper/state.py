@@ -7,6 +7,7 @@ cost of an order grows with the past. Must not know matching or money.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -98,8 +99,8 @@ class State(Protocol):
     def income(self, window: Window, income_type: str | None) -> list[IncomeRecord]: ...
     def amendments(self, order_id: int) -> list[AmendmentRecord]: ...
     def margin_moves(self, window: Window) -> list[MarginMoveRecord]: ...
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self, kept: Mapping[str, JsonObject]) -> None:
+        """Forget everything but these snapshots, at once."""
         ...
 
     def close(self) -> None: ...
@@ -109,9 +110,9 @@ class MemoryState:
     """Everything in lists: for tests and simulation."""
 
     def __init__(self) -> None:
-        self.clear()
+        self.clear({})
 
-    def clear(self) -> None:
+    def clear(self, kept: Mapping[str, JsonObject]) -> None:
         self._orders: dict[int, OrderRecord] = {}
         self._algos: dict[int, AlgoRecord] = {}
         self._order_ids: dict[tuple[str, str], int] = {}
@@ -120,7 +121,7 @@ class MemoryState:
         self._income: list[IncomeRecord] = []
         self._amendments: list[AmendmentRecord] = []
         self._margin_moves: list[MarginMoveRecord] = []
-        self._snapshots: dict[str, JsonObject] = {}
+        self._snapshots: dict[str, JsonObject] = dict(kept)
 
     def save(self, changes: Changes) -> None:
         for order in changes.orders.values():

@@ -8,6 +8,7 @@ asks the tables something waits until they are up to date. Must not know what th
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -130,9 +131,9 @@ class FileState:
     def margin_moves(self, window: Window) -> list[MarginMoveRecord]:
         return self._window(MarginMoveRecord, "margin_moves", window)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        clear_tables(self._tables())
+    def clear(self, kept: Mapping[str, JsonObject]) -> None:
+        """Forget everything but these snapshots, in one transaction."""
+        clear_tables(self._tables(), kept)
 
     def close(self) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 import orjson
 
 from trader_cli.domain.terms import AlgoStatus, OrderStatus
-from trader_cli.paper.state import Changes
+from trader_cli.paper.state import Changes, JsonObject
 
 ID_TABLES: Final = ("orders", "algos", "trades", "income", "amendments", "margin_moves")
 """The tables whose rows have ids; each is named as the field of `Changes` it keeps."""
@@ -170,12 +170,13 @@ def open_tables(path: Path) -> sqlite3.Connection:
     return db
 
 
-def clear_tables(db: sqlite3.Connection) -> None:
-    """Forget every row."""
+def clear_tables(db: sqlite3.Connection, kept: Mapping[str, JsonObject]) -> None:
+    """Forget every row but these snapshots, in one transaction."""
     with db:
         db.execute("BEGIN")
         for table in (*ID_TABLES, _SNAPSHOTS):
             db.execute(f"DELETE FROM {table}")
+        db.execute(_WRITE_SNAPSHOTS, (_dump(kept).decode(),))
 
 
 def _dump(body: object) -> bytes:

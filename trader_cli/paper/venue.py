@@ -604,16 +604,13 @@ class Venue:
         """Start the account anew: flat, one-way, cross, no history; ids go on."""
         core = self._core
         stored = core.state.snapshots()
-        core.state.clear()
+        kept = {name: body for name, body in stored.items() if name.startswith(_KEPT)}
+        kept |= core.counters() | {MARKET_SNAPSHOT: dict(self._market.snapshot())}
+        core.state.clear(kept)
         core.start_afresh()
         self._countdowns.clear()
         self._clearing = Clearing(core, self._settlement, now_ms)
-        core.keep_counters()
-        core.changes.snapshots |= {
-            name: body for name, body in stored.items() if name.startswith(_KEPT)
-        }
         self._deposit(balance, now_ms)
-        self._save_market(now_ms)
         core.flush()
 
     def remember(self, name: str, body: JsonRow) -> None:
