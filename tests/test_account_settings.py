@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,8 +12,9 @@ import pytest
 
 from tests.support.paper_desk import PaperDesk, paper_desk
 from trader_cli.domain.terms import MarginType
-from trader_cli.errors import NotSent, RateLimited, Rejected, UsageError, VenueError
+from trader_cli.errors import NotSent, OutcomeUnknown, RateLimited, Rejected, UsageError, VenueError
 from trader_cli.paper.faults import ANSWERS, FaultKind
+from trader_cli.trading.account_settings import move_margin
 
 SYMBOL = "BTCUSDT"
 REFUSING = [FaultKind.TOO_MANY_REQUESTS, FaultKind.BANNED]
@@ -22,6 +24,7 @@ STRIKING = [
     for kind in FaultKind
     if kind in ANSWERS and kind not in (*REFUSING, FaultKind.AMNESIA, FaultKind.MAINTENANCE)
 ]
+PROVEN = (FaultKind.UNAVAILABLE, FaultKind.OVERLOADED)
 EXECUTED = [kind for kind in STRIKING if kind.endswith("_executed")]
 OTHERS = [kind for kind in STRIKING if kind not in EXECUTED]
 
@@ -52,6 +55,11 @@ def config(desk: PaperDesk, name: str) -> object:
 def wallet(desk: PaperDesk) -> object:
     [row] = desk.paper.ask("GET", "/fapi/v3/positionRisk", {"symbol": SYMBOL})
     return round(Decimal(row["isolatedWallet"]), 1)
+
+
+def wallet_exactly(desk: PaperDesk) -> Decimal:
+    [row] = desk.paper.ask("GET", "/fapi/v3/positionRisk", {"symbol": SYMBOL})
+    return Decimal(row["isolatedWallet"])
 
 
 def hold_isolated(desk: PaperDesk) -> None:
@@ -135,9 +143,93 @@ async def test_a_setting_that_did_not_arrive_is_set_again_or_said_not_to_be(
         expected = setting.before
 
     assert setting.read(desk) == expected
-    once = name == "margin"
+    # Margin moves once: only what says itself that it did nothing is sent again.
+    once = name == "margin" and kind not in PROVEN
     assert expected == (setting.before if once else setting.after)
     assert writes_sent(desk, setting.path) == (1 if once else 2)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(("failures", "done"), [(1, True), (3, True), (4, False)])
+async def test_a_short_pause_of_the_exchange_is_waited_for_three_times(
+    desk: PaperDesk, name: str, failures: int, done: bool
+) -> None:
+    setting = SETTINGS[name]
+    setting.prepare(desk)
+    kind = FaultKind.TOO_MANY_REQUESTS
+    desk.paper.exchange.faults.arm(kind, method="POST", path=setting.path, times=failures, amount=1)
+    began_ms = desk.paper.clock.now_ms()
+
+    if done:
+        await desk.run(setting.write(desk))
+    else:
+        with pytest.raises(RateLimited):
+            await desk.run(setting.write(desk))
+
+    assert setting.read(desk) == (setting.after if done else setting.before)
+    assert writes_sent(desk, setting.path) == min(failures, 3) + 1
+    assert desk.paper.clock.now_ms() - began_ms >= 1_000 * min(failures, 3)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("failures", [3, 4])
+async def test_what_is_proven_not_executed_is_sent_three_times_more(
+    desk: PaperDesk, name: str, failures: int
+) -> None:
+    setting = SETTINGS[name]
+    setting.prepare(desk)
+    kind = FaultKind.UNAVAILABLE
+    desk.paper.exchange.faults.arm(kind, method="POST", path=setting.path, times=failures)
+
+    if failures == 3:
+        await desk.run(setting.write(desk))
+    else:
+        with pytest.raises(NotSent):
+            await desk.run(setting.write(desk))
+
+    assert setting.read(desk) == (setting.after if failures == 3 else setting.before)
+    assert writes_sent(desk, setting.path) == 4
+
+
+@pytest.mark.parametrize("executed", [True, False], ids=["executed", "not executed"])
+async def test_margin_that_other_things_moved_meanwhile_stays_unknown_and_is_not_sent_again(
+    desk: PaperDesk, executed: bool
+) -> None:
+    """An addition brings margin of its own: neither "it is there" nor "it is not" is proven."""
+    hold_isolated(desk)
+    kind = FaultKind.UNKNOWN_EXECUTED if executed else FaultKind.UNKNOWN
+    path = SETTINGS["margin"].path
+    desk.paper.exchange.faults.arm(kind, method="POST", path=path)
+    [position] = await desk.run(desk.client.get_position_risk(SYMBOL))
+    answered = desk.session.sent.count(("GET", "/fapi/v3/positionRisk"))
+    moving = asyncio.ensure_future(desk.run(move_margin(desk.orders, position, Decimal(30))))
+    while writes_sent(desk, path) == 0:
+        await asyncio.sleep(0)
+    desk.by_others("BUY", "0.005")
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        await moving
+
+    assert writes_sent(desk, path) == 1
+    assert desk.session.sent.count(("GET", "/fapi/v3/positionRisk")) > answered
+    assert caught.value.advice is not None
+    assert "trader position margin BTCUSDT" in caught.value.advice
+
+
+@pytest.mark.parametrize("amount", ["0.01", "-0.01"])
+async def test_the_smallest_margin_in_doubt_is_told_from_none(desk: PaperDesk, amount: str) -> None:
+    hold_isolated(desk)
+    await desk.run(desk.positions.move_margin(SYMBOL, Decimal(20)))
+    path = SETTINGS["margin"].path
+    before = wallet_exactly(desk)
+    desk.paper.exchange.faults.arm(FaultKind.UNKNOWN, method="POST", path=path)
+
+    with pytest.raises(NotSent):
+        await desk.run(desk.positions.move_margin(SYMBOL, Decimal(amount)))
+    desk.paper.exchange.faults.arm(FaultKind.UNKNOWN_EXECUTED, method="POST", path=path)
+    await desk.run(desk.positions.move_margin(SYMBOL, Decimal(amount)))
+
+    assert wallet_exactly(desk) == before + Decimal(amount)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -147,7 +239,7 @@ async def test_a_setting_is_not_pressed_upon_an_exchange_that_limits_us(
 ) -> None:
     setting = SETTINGS[name]
     setting.prepare(desk)
-    desk.paper.exchange.faults.arm(kind, method="POST", path=setting.path)
+    desk.paper.exchange.faults.arm(kind, method="POST", path=setting.path, amount=30)
 
     with pytest.raises(RateLimited):
         await desk.run(setting.write(desk))

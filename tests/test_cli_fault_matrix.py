@@ -46,7 +46,6 @@ CODES: dict[str, dict[str, int]] = {
     "maintenance": {"": 6},
     "unavailable-for-ever": {"": 6},
     "dropped-for-ever": {**dict.fromkeys((*ONCE, "leverage"), 6), "": 7},
-    "too_many_requests": {"leverage": 8, "": 0},
     "too_many_requests-long": {"cancel": 10, "algo-cancel": 0, "": 8},
     "banned": {"": 8},
     **{f"{doubt}-blind": _UNPROVEN for doubt in DOUBTS},

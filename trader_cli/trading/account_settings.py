@@ -49,11 +49,11 @@ async def set_leverage(desk: OrderDesk, config: SymbolConfig, leverage: int) -> 
 
     try:
         await change(
+            desk,
             lambda: desk.client.set_leverage(symbol, leverage),
             is_done,
             what=f"set leverage {leverage} of {symbol}",
-            clock=desk.clock,
-            absence_ms=desk.absence_ms,
+            look=f"trader position leverage {symbol}",
         )
     except Rejected as error:
         if error.code != _NEVER_LOWER:
@@ -78,11 +78,11 @@ async def set_margin_type(desk: OrderDesk, config: SymbolConfig, margin_type: Ma
 
     try:
         await change(
+            desk,
             lambda: desk.client.set_margin_type(symbol, margin_type),
             is_done,
             what=f"set margin type {margin_type} of {symbol}",
-            clock=desk.clock,
-            absence_ms=desk.absence_ms,
+            look=f"trader position margin {symbol}",
         )
     except Rejected as error:
         if error.code not in _NOT_IDLE:
@@ -98,7 +98,13 @@ async def set_margin_type(desk: OrderDesk, config: SymbolConfig, margin_type: Ma
 
 
 async def move_margin(desk: OrderDesk, position: Position, amount: Decimal) -> Position:
-    """Move `amount` USDT into the isolated position (negative: out of it), at most once."""
+    """Move `amount` USDT into the isolated position (negative: out of it), at most once.
+
+    Raises:
+        UsageError: the position is cross.
+        NotSent, RateLimited: it is proven that nothing moved.
+        OutcomeUnknown: the position's margin does not tell; it is not sent again.
+    """
     symbol = position.symbol
     if position.margin_type is MarginType.CROSS:
         raise UsageError(
@@ -107,20 +113,26 @@ async def move_margin(desk: OrderDesk, position: Position, amount: Decimal) -> P
             advice="margin is added to and taken from isolated positions only",
         )
     before = _own_margin(position)
+    tolerance = min(_MARGIN_TOLERANCE, abs(amount) / 4)
 
-    async def is_done() -> bool:
+    async def is_done() -> bool | None:
         now = await _read(desk, position)
+        if now is None or now.quantity != position.quantity:
+            return None  # an execution brings or takes margin of its own
         # What is unrealised moves with the mark and is taken out of both readings.
-        return now is not None and abs(_own_margin(now) - before - amount) <= _MARGIN_TOLERANCE
+        moved = _own_margin(now) - before
+        if abs(moved - amount) <= tolerance:
+            return True
+        return False if abs(moved) <= tolerance else None
 
     await change(
+        desk,
         lambda: desk.client.move_isolated_margin(
             symbol, amount, position_side=position.position_side
         ),
         is_done,
         what=f"move margin of {symbol}",
-        clock=desk.clock,
-        absence_ms=desk.absence_ms,
+        look=f"trader position margin {symbol}",
         again=False,
     )
     with suppress(VenueError):  # it is moved; only the picture of it is poorer
@@ -139,11 +151,11 @@ async def set_position_mode(desk: OrderDesk, *, hedge: bool) -> bool:
     word = "hedge" if hedge else "one-way"
     try:
         await change(
+            desk,
             lambda: desk.client.set_position_mode(hedge=hedge),
             is_done,
             what=f"set position mode {word}",
-            clock=desk.clock,
-            absence_ms=desk.absence_ms,
+            look="trader position mode",
         )
     except Rejected as error:
         if error.code not in (_ORDERS_OPEN, _POSITIONS_OPEN):
