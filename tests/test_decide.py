@@ -292,6 +292,43 @@ def test_cut_loss_while_flat_is_silent() -> None:
     assert ready().says(Command.CUT_LOSS) == ()
 
 
+@pytest.mark.parametrize("may_open", [True, False])
+def test_cut_loss_that_came_before_the_reconcile_closes_what_it_finds(may_open: bool) -> None:
+    engine = Engine()
+    owner = Ownership(advisor="wolf", decision_id="d", opened_ms=T0 - 600_000, max_holding_ms=None)
+    assert engine.says(Command.CUT_LOSS) == ()
+
+    found = Reconciled(positions=(position(Direction.LONG, owner=owner),), may_open=may_open)
+    actions = engine.feed(found, after_ms=30_000)
+
+    assert kinds(actions) == [Exit]
+    assert engine.state.cuts == {}
+
+
+@pytest.mark.parametrize("latest", [Command.HOLD, Command.LONG])
+def test_cut_loss_that_was_replaced_before_the_reconcile_closes_nothing(latest: Command) -> None:
+    engine = Engine()
+    owner = Ownership(advisor="wolf", decision_id="d", opened_ms=T0 - 600_000, max_holding_ms=None)
+    cut = signal(Command.CUT_LOSS, T0)
+    engine.feed(SignalConfirmed(signal=cut))
+    if latest is Command.HOLD:
+        engine.feed(SignalWithdrawn(decision_id=cut.decision_id, command=Command.HOLD))
+    else:
+        engine.says(latest, after_ms=1_000)
+
+    engine.feed(Reconciled(positions=(position(Direction.LONG, owner=owner),)))
+
+    assert engine.all == []
+
+
+def test_cut_loss_whose_position_no_reconcile_finds_is_forgotten() -> None:
+    engine = Engine()
+    engine.says(Command.CUT_LOSS)
+
+    assert engine.feed(Reconciled(positions=())) == ()
+    assert engine.state.cuts == {}
+
+
 def test_cut_loss_of_another_advisor_closes_nothing() -> None:
     assert holding().says(Command.CUT_LOSS, advisor="dragon") == ()
 

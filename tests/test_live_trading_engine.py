@@ -578,6 +578,18 @@ async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(worl
     assert world.refusals() == ["halted"]
 
 
+async def test_cut_loss_written_while_nothing_ran_closes_after_the_restart(world: Rig) -> None:
+    await in_position(world)
+    await world.kill_9()
+    world.decide("CUT_LOSS")
+    world.network.streams_up = False
+    await world.start()
+    await world.pass_time(2)  # it is read and confirmed before it is known whose the position is
+    world.network.streams_up = True
+
+    await world.until(lambda: world.quantity() == 0, within_s=10)
+
+
 async def test_losses_count_although_no_reconcile_has_ever_succeeded(world: Rig) -> None:
     world.by_hand("BUY", "0.1")
     world.paper.exchange.faults.arm(

@@ -134,6 +134,8 @@ def _on_reconciled(draft: Draft, fact: Reconciled) -> None:
     for position in fact.positions:
         on_position(draft, position)
     draft.ready = fact.may_open
+    for signal in list(draft.cuts.values()):
+        on_signal(draft, signal)
     if not draft.ready:
         return
     for symbol in list(draft.wanted):

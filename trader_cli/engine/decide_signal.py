@@ -18,6 +18,7 @@ def on_signal(draft: Draft, signal: Signal) -> None:
     if signal.decision_id in draft.used:
         return
     direction = signal.command.direction
+    draft.cuts.pop((_symbol_of(draft, signal), signal.advisor), None)
     if signal.command is Command.CUT_LOSS:
         _on_cut_loss(draft, signal)
     elif direction is not None:
@@ -45,6 +46,8 @@ def _on_cut_loss(draft: Draft, signal: Signal) -> None:
         draft.drop_entry(symbol, "CUT_LOSS")
         draft.used[signal.decision_id] = draft.now_ms
     if holding is None or holding.advisor != signal.advisor:
+        if not draft.ready:  # a reconcile may find that it is this advisor's
+            draft.cuts[symbol, signal.advisor] = signal
         return
     if not fresh and decided_ms < holding.opened_ms:
         draft.refuse(signal, "stale", "CUT_LOSS is older than the position and the age limit")
@@ -217,6 +220,9 @@ def _start_entry(
 
 def on_withdrawn(draft: Draft, fact: SignalWithdrawn) -> None:
     """The last command under a timestamp holds: what was not filled yet is dropped."""
+    for key, cut in list(draft.cuts.items()):
+        if cut.decision_id == fact.decision_id:
+            del draft.cuts[key]
     for symbol, signal in list(draft.wanted.items()):
         if signal.decision_id == fact.decision_id:
             del draft.wanted[symbol]

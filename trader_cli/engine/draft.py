@@ -40,6 +40,7 @@ class Draft:
         self.entries = dict(state.entries)
         self.exiting = set(state.exiting)
         self.wanted = dict(state.wanted)
+        self.cuts = dict(state.cuts)
         self.used = dict(state.used)
         self.exit_ms = dict(state.exit_ms)
         self.flip_ms = dict(state.flip_ms)
@@ -56,6 +57,7 @@ class Draft:
             entries=self.entries,
             exiting=frozenset(self.exiting),
             wanted=self.wanted,
+            cuts=self.cuts,
             used=self.used,
             exit_ms=self.exit_ms,
             flip_ms=self.flip_ms,

@@ -65,6 +65,7 @@ class EngineState:
         entries: entries in flight by symbol, at most one each.
         exiting: symbols with an exit in flight.
         wanted: decisions that wait for flat or for a reconcile, by symbol.
+        cuts: CUT_LOSS by symbol and advisor that came before it was known whose positions are.
         used: decision ids that are used up, with the time.
         exit_ms: last time our own position of a symbol ended, for the cool-down.
         flip_ms: last time a symbol was flipped.
@@ -80,6 +81,7 @@ class EngineState:
     entries: Mapping[str, EntryInFlight] = field(default_factory=dict)
     exiting: frozenset[str] = frozenset()
     wanted: Mapping[str, Signal] = field(default_factory=dict)
+    cuts: Mapping[tuple[str, str], Signal] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
     exit_ms: Mapping[str, int] = field(default_factory=dict)
     flip_ms: Mapping[str, int] = field(default_factory=dict)
