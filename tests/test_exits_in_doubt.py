@@ -106,6 +106,26 @@ async def test_an_exit_without_an_answer_is_sent_again(floor: Floor, slow_s: flo
     assert floor.clock.monotonic() < EXIT_PATIENCE_S + 1.5
 
 
+async def test_an_exit_is_sent_again_although_the_question_about_it_is_not_answered_either(
+    floor: Floor,
+) -> None:
+    floor.venue.hold("0.01")
+    [position] = await floor.venue.get_positions()
+    floor.venue.fail("send", unknown())
+    floor.venue.next_answer_after_s = 10.0
+
+    class Always(dict[str, float]):
+        def pop(self, method: str) -> float:  # type: ignore[override]
+            return self[method]
+
+    floor.venue.late = Always(get_order_status=10.0)
+    done = await floor.run(floor.orders.exit_at_market(position, source="x"))
+
+    assert done.left == 0
+    assert len(floor.venue.sent) == 2
+    assert floor.clock.monotonic() < EXIT_PATIENCE_S + 2 * LOOK_AFTER_S + 0.5
+
+
 async def test_an_entry_without_an_answer_is_asked_about_and_never_sent_again(
     floor: Floor,
 ) -> None:

@@ -241,6 +241,22 @@ def test_the_first_row_of_a_process_waits_for_the_disk_in_the_thread(desk: Desk)
         desk.journal.record("note", {}, deadline_ms=20, keep=True)
 
 
+def test_who_only_waited_for_another_process_goes_on_as_soon_as_that_has_written(
+    desk: Desk,
+) -> None:
+    """A row that is late keeps entries back: not for longer than what made it late."""
+    with sqlite3.connect(desk.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalLate):
+            desk.journal.record("note", {}, deadline_ms=20, keep=True)
+        other.execute("ROLLBACK")
+
+    free_s = time.monotonic()
+    with pytest.raises(BrokenInvariant):
+        settled(desk.journal)
+    assert time.monotonic() - free_s < 0.3
+
+
 def settled(journal: Journal) -> None:
     """Record what cannot be recorded as soon as the thread has caught up."""
     while True:

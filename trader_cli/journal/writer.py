@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 _T = TypeVar("_T")
 
-_RETRY_S: Final = 0.5
+_RETRY_S: Final = 0.05
 _SLICE_S: Final = 0.05
 _PROMPT_MS: Final = 20
 """So long a healthy disk takes at most: waiting without giving way to others is the quicker way."""

@@ -55,6 +55,7 @@ from trader_cli.trading.order_tracker import (
     RESOLVE_S,
     OrderTracker,
     order_details,
+    outcome_unknown,
 )
 from trader_cli.trading.pending import MARK_DETAIL, asked_since_ms, with_pending
 from trader_cli.trading.ports import (
@@ -67,7 +68,7 @@ from trader_cli.trading.ports import (
 )
 from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused, RiskView
 from trader_cli.trading.risk_view import RiskViewReader
-from trader_cli.trading.sending import send_watched
+from trader_cli.trading.sending import LOOK_AFTER_S, send_watched, within
 
 ORDERS_KEPT_FOR_EXITS: Final = 60
 """Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""
@@ -572,11 +573,13 @@ class OrderDesk(OrderTracker):
         found = self.latest(request.client_order_id)
         if found is None:
             try:
-                found = await self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
-            except OutcomeUnknown:
+                asking = self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
+                # An exit is not kept waiting by a read that hangs, either.
+                found = await within(asking, self.clock, within_s + LOOK_AFTER_S)
+            except (OutcomeUnknown, TimeoutError) as unproven:
                 found = self.latest(request.client_order_id)
                 if found is None:
-                    raise
+                    raise outcome_unknown(request) from unproven
         found = found or self.latest(request.client_order_id)
         if found is None:
             self._note(sending, IntentEvent.PROVE_ABSENT, {})

@@ -176,10 +176,7 @@ class OrderTracker:
         Raises:
             OutcomeUnknown: neither, within `within_s` seconds.
         """
-        unproven = OutcomeUnknown(
-            f"the outcome of {request.client_order_id} on {request.symbol} is unknown",
-            advice=f"run `trader order resolve {request.client_order_id}`",
-        )
+        unproven = outcome_unknown(request)
         end = self.clock.monotonic() + within_s
         offset_ms = self.client.venue_now_ms() - self.clock.now_ms()
         proof_from_ms = since_ms + offset_ms + self.absence_ms
@@ -443,6 +440,14 @@ class OrderTracker:
                 self.journal.record_event(
                     name, event, details, deadline_ms=NOTE_JOURNAL_MS, keep=True
                 )
+
+
+def outcome_unknown(request: OrderRequest) -> OutcomeUnknown:
+    """Return what asking ends in that proved nothing."""
+    return OutcomeUnknown(
+        f"the outcome of {request.client_order_id} on {request.symbol} is unknown",
+        advice=f"run `trader order resolve {request.client_order_id}`",
+    )
 
 
 def _is_in_vain(error: VenueError) -> bool:

@@ -57,15 +57,25 @@ async def _look(tracker: OrderTracker, request: OrderRequest) -> Order | AlgoOrd
         if isinstance(request, ConditionalRequest)
         else client.get_order_status(request.symbol, client_order_id=name)
     )
-    asking = asyncio.ensure_future(query)
     try:
-        if await _ends_within(asking, tracker.clock, LOOK_AFTER_S):
-            return asking.result()
-    except VenueError:
+        return await within(query, tracker.clock, LOOK_AFTER_S)
+    except (VenueError, TimeoutError):
         return None
+
+
+async def within(work: Coroutine[Any, Any, _T], clock: Clock, seconds: float) -> _T:
+    """Return what `work` returns; it is ended if that takes longer.
+
+    Raises:
+        TimeoutError: it was ended. Whatever `work` raises.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        if await _ends_within(task, clock, seconds):
+            return task.result()
     finally:
-        await _drop(asking)
-    return None
+        await _drop(task)
+    raise TimeoutError
 
 
 async def _ends_within(task: asyncio.Future[_T], clock: Clock, seconds: float) -> bool:
