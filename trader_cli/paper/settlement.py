@@ -247,6 +247,11 @@ class Settlement:
         """End an open order at its owner's wish."""
         self.end(self._core.account.symbols[order.symbol], order, OrderStatus.CANCELED, now_ms)
 
+    def cancel_all(self, of: SymbolAccount, now_ms: int) -> None:
+        """End a symbol's open orders at their owner's wish."""
+        for order in list(of.orders.values()):
+            self.cancel(order, now_ms)
+
     def expire(self, order: OrderRecord, now_ms: int, *, liquidated: bool = False) -> None:
         """End an open order at the venue's wish."""
         order.expire_reason = Reason.LIQUIDATION if liquidated else Reason.NONE

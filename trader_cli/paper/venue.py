@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from heapq import heappop
 from typing import Any, Final
 
 from trader_cli.domain.instrument import round_down_to_step
@@ -21,32 +20,26 @@ from trader_cli.domain.terms import PositionSide
 from trader_cli.paper import render, render_account, rules
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.algo_desk import AlgoDesk
-from trader_cli.paper.clearing import WARNING_RATIO, Clearing
 from trader_cli.paper.core import Core, VenueSettings
 from trader_cli.paper.disturbance import Disturbance
 from trader_cli.paper.events import UserEvent
 from trader_cli.paper.instruments import Contract
-from trader_cli.paper.market import Market, MarketTick, PassingMarket
+from trader_cli.paper.market import Market, MarketTick
 from trader_cli.paper.order_desk import OrderDesk, record_of
 from trader_cli.paper.params import Params
 from trader_cli.paper.queries import Queries
-from trader_cli.paper.quiet import Lookout
 from trader_cli.paper.records import OrderRecord
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.settings_desk import MarginWord, SettingsDesk
 from trader_cli.paper.settlement import Settlement
 from trader_cli.paper.state import MARKET_SNAPSHOT, State
+from trader_cli.paper.world import World
 from trader_cli.wire import rest, rest_account, rest_orders
 
 __all__ = ["Venue", "VenueRefusal", "VenueSettings"]
 
 JsonRow = dict[str, Any]
 _DONE: Final = "The operation of cancel all open order is done."
-_MARKET_SAVE_MS: Final = 60_000
-_ATTEND_MS: Final = 1_000
-_VENUE: Final = "venue"
-"""Who attends to the market here."""
-_COUNTDOWNS: Final = "countdowns"
 _KEPT: Final = "kept/"
 
 
@@ -73,54 +66,26 @@ class Venue:
         listed = {symbol: contracts[symbol] for symbol in contracts if symbol in market.symbols}
         self._settings = settings
         self._market = market
-        self._market_saved_ms = now_ms
-        self._ticks: list[MarketTick] = []
-        self._attended: set[str] = set()
-        self._attend_again_ms = 0
-        market.attend(_VENUE, ())
         self._core = Core(listed, market, state, self._settings)
         self._settlement = Settlement(self._core)
         self._orders = OrderDesk(self._core, self._settlement)
         self._algos = AlgoDesk(self._core, self._orders, self._settlement)
         self._config = SettingsDesk(self._core)
         self._queries = Queries(self._core)
-        self._countdowns: dict[str, int] = {}
-        known = self._core.restore()
-        if known:
-            self._countdowns |= self._core.state.snapshots().get(_COUNTDOWNS, {})
-        self._clearing = Clearing(self._core, self._settlement, market.now_ms if known else now_ms)
-        if not known:
+        self._world = World(self._core, self._orders, self._algos, self._settlement, now_ms)
+        if self._core.restore():
+            self._world.take_up()
+        else:
             self._deposit(self._settings.initial_balance, now_ms)
             self._core.outbox.clear()
-        self._save_market(now_ms)
+        self._world.save_market(now_ms)
         self._core.flush()
-        self._lookout = Lookout(self._core.account, WARNING_RATIO)
-        self._turn = self._core.turn
-        self._passing = market if isinstance(market, PassingMarket) else None
 
     # -- time and outbox -------------------------------------------------------------------------
 
     def advance(self, now_ms: int) -> None:
-        """Let the world go on to `now_ms`.
-
-        Ticks, matching, triggers, funding, liquidation, good-till dates, countdowns; in the order
-        of their times.
-        """
-        if now_ms >= self._attend_again_ms:
-            self._attend(now_ms)
-        if self._core.turn != self._turn:
-            self._lookout = Lookout(self._core.account, WARNING_RATIO)
-        if self._passing is None or self._passing.must_tell_all(_VENUE):
-            self._play(self._market.advance(now_ms))
-        else:
-            self._pass(self._passing, now_ms)
-        self._run_out(now_ms)
-        if self._algos.release(now_ms):
-            self._lookout.forget()
-        if now_ms - self._market_saved_ms >= _MARKET_SAVE_MS:
-            self._save_market(now_ms)
-        self._core.flush()
-        self._turn = self._core.turn
+        """Let the world go on to `now_ms`: everything due until then, in the order of its time."""
+        self._world.advance(now_ms)
 
     def commit(self) -> None:
         """Make every step so far durable, where they are committed in groups."""
@@ -174,7 +139,7 @@ class Venue:
         if price is None:
             price = round_down_to_step(of.mark, instrument.tick_size)
         rules.check_price(instrument, price)
-        self._clearing.deleverage(of, position, now_ms, quantity=wanted, price=price)
+        self._world.clearing.deleverage(of, position, now_ms, quantity=wanted, price=price)
         self._core.flush()
 
     def drain_events(self) -> list[UserEvent]:
@@ -184,147 +149,12 @@ class Venue:
 
     def drain_market(self) -> list[MarketTick]:
         """Return the market's ticks since the last call, oldest first."""
-        drained, self._ticks = self._ticks, []
-        return drained
-
-    def _attend(self, now_ms: int) -> None:
-        """Have the market tell the ticks of symbols that have something at stake, no others.
-
-        Looked at once a second, and at once when a symbol gets its first order.
-        """
-        self._attend_again_ms = now_ms + _ATTEND_MS
-        busy = {
-            symbol for symbol, of in self._core.account.symbols.items() if of.algos or of.is_busy()
-        }
-        busy |= {algo.symbol for _, algo in self._core.stuck}
-        if busy != self._attended:
-            self._attended = busy
-            self._market.attend(_VENUE, busy)
-
-    def _stake(self, of: SymbolAccount) -> None:
-        """Note that a symbol has something at stake from now on."""
-        if of.symbol not in self._attended:
-            self._attend_again_ms = 0
-
-    def _look(self, of: SymbolAccount) -> SymbolAccount:
-        """Bring the prices of a symbol up to date whose ticks may not have been told."""
-        if of.symbol not in self._attended:
-            tick = self._market.latest(of.symbol)
-            if tick is not of.tick:
-                self._see(of, tick)
-        return of
-
-    def _see(self, of: SymbolAccount, tick: MarketTick) -> None:
-        of.tick = tick
-        # What rests needs the same margin at any mark; only what is held is worth more or less.
-        if of.positions:
-            self._core.account.stir(of)
+        return self._world.drain_ticks()
 
     def drain_forced(self) -> list[OrderRecord]:
         """Return the liquidations' own orders since the last call."""
         drained, self._core.forced = self._core.forced, []
         return drained
-
-    def _play(self, ticks: list[MarketTick]) -> None:
-        """Let ticks happen, oldest first."""
-        self._ticks += ticks
-        symbols, stir = self._core.account.symbols, self._core.account.stir
-        bands = self._lookout.bands
-        due_ms = self._due_ms()
-        for tick in ticks:
-            if tick.time_ms >= due_ms:
-                self._run_out(tick.time_ms)
-                due_ms = self._due_ms()
-            of = symbols.get(tick.symbol)
-            if of is None:
-                continue
-            of.tick = tick
-            # What rests needs the same margin at any mark; what is held is worth more or less.
-            if of.positions:
-                stir(of)
-            band = bands.get(tick.symbol)
-            if band is not None and band.holds(tick):
-                continue
-            if self._happens(of, tick):
-                due_ms = self._due_ms()
-                self._lookout.forget()
-            else:
-                self._lookout.looked_at(of)
-
-    def _pass(self, market: PassingMarket, now_ms: int) -> None:
-        """Let the ticks up to `now_ms` happen, leaving those untold that cannot matter."""
-        market.pass_to(now_ms)
-        bands = self._lookout.bands
-        while True:
-            due_ms = self._due_ms()
-            tick = market.next_tick(_VENUE, bands, min(now_ms, due_ms - 1))
-            if tick is None:
-                self._catch_up(market, None)
-                if due_ms > now_ms:
-                    return
-                # What falls due does so before the first tick that is not earlier.
-                self._lookout.forget()
-                tick = market.next_tick(_VENUE, bands, now_ms)
-                if tick is None:
-                    return
-            else:
-                self._catch_up(market, tick.symbol)
-            self._play([tick])
-
-    def _catch_up(self, market: PassingMarket, told: str | None) -> None:
-        """Bring the prices of symbols up to the tick told last that were passed over before it.
-
-        Args:
-            told: the symbol of that tick; then only what is held matters. None: all of them.
-        """
-        account = self._core.account
-        for symbol in self._attended:
-            of = account.symbols[symbol]
-            if symbol != told and (told is None or of.positions):
-                tick = market.passed(symbol)
-                if tick.update_id != of.tick.update_id:
-                    self._see(of, tick)
-
-    def _happens(self, of: SymbolAccount, tick: MarketTick) -> bool:
-        """Let a symbol's present tick have its effects; False if it had none."""
-        changed = False
-        if of.orders and of.book.is_near(tick):
-            self._orders.fill_resting(of, tick)
-            changed = True
-        if of.algos and self._algos.on_tick(of, tick.time_ms):
-            changed = True
-        if of.positions and self._clearing.check(of, tick.time_ms):
-            changed = True
-        return changed
-
-    def _due_ms(self) -> int:
-        """Return when `_run_out` has something to do next."""
-        due_ms = min(self._countdowns.values(), default=self._clearing.next_funding_ms)
-        if self._core.deadlines:
-            due_ms = min(due_ms, self._core.deadlines[0][0])
-        return min(due_ms, self._clearing.next_funding_ms)
-
-    def _run_out(self, now_ms: int) -> None:
-        """Do what is due at `now_ms` by the clock alone."""
-        if now_ms < self._due_ms():
-            return
-        self._lookout.forget()
-        while self._clearing.next_funding_ms <= now_ms:
-            self._clearing.settle_funding()
-        deadlines = self._core.deadlines
-        while deadlines and deadlines[0][0] <= now_ms:
-            _, symbol = heappop(deadlines)
-            of = self._core.account.symbols[symbol]
-            self._settlement.expire_due(of, now_ms)
-            self._algos.expire_due(of, now_ms)
-        for symbol in [name for name, due in self._countdowns.items() if due <= now_ms]:
-            self._set_countdown(symbol, 0)
-            if symbol in self._core.account.symbols:
-                self._cancel_orders(self._core.account.symbols[symbol], now_ms)
-
-    def _save_market(self, now_ms: int) -> None:
-        self._market_saved_ms = now_ms
-        self._core.changes.snapshots[MARKET_SNAPSHOT] = dict(self._market.snapshot())
 
     # -- regular orders (params: the request's, Binance's names, any case) -----------------------
 
@@ -332,7 +162,7 @@ class Venue:
         of = self._symbol(params)
         wish = rules.read_order(params, hedge=self._core.account.hedge, now_ms=now_ms)
         order = self._orders.submit(wish, now_ms)
-        self._stake(of)
+        self._world.stake(of)
         self._core.flush()
         return render.order_written(of.contract, order, as_accepted=not wish.wants_result)
 
@@ -378,7 +208,7 @@ class Venue:
 
     def cancel_all(self, params: Params, now_ms: int) -> rest.CodeMessage:
         """Cancel the symbol's regular orders; conditional ones stay."""
-        self._cancel_orders(self._symbol(params), now_ms)
+        self._settlement.cancel_all(self._symbol(params), now_ms)
         self._core.flush()
         return {"code": 200, "msg": _DONE}
 
@@ -389,20 +219,9 @@ class Venue:
         countdown = params.integer("countdownTime") or 0
         if countdown < 0:
             raise VenueRefusal(-1130, "countdownTime")
-        self._set_countdown(of.symbol, now_ms + countdown if countdown else 0)
+        self._world.set_countdown(of.symbol, now_ms + countdown if countdown else 0)
         self._core.flush()
         return {"symbol": of.symbol, "countdownTime": str(countdown)}
-
-    def _set_countdown(self, symbol: str, due_ms: int) -> None:
-        """Let a symbol's orders be cancelled at `due_ms`, 0 never; outlives the process."""
-        self._countdowns.pop(symbol, None)
-        if due_ms:
-            self._countdowns[symbol] = due_ms
-        self._core.changes.snapshots[_COUNTDOWNS] = dict(self._countdowns)
-
-    def _cancel_orders(self, of: SymbolAccount, now_ms: int) -> None:
-        for order in list(of.orders.values()):
-            self._settlement.cancel(order, now_ms)
 
     def query_order(self, params: Params, now_ms: int) -> rest_orders.OrderQueried:
         of = self._symbol(params)
@@ -447,7 +266,7 @@ class Venue:
         of = self._symbol(params)
         wish = rules.read_algo(params, hedge=self._core.account.hedge, now_ms=now_ms)
         algo = self._algos.submit(wish, now_ms)
-        self._stake(of)
+        self._world.stake(of)
         self._core.flush()
         return render.algo_placed(of.contract, algo)
 
@@ -608,8 +427,7 @@ class Venue:
         kept |= core.counters() | {MARKET_SNAPSHOT: dict(self._market.snapshot())}
         core.state.clear(kept)
         core.start_afresh()
-        self._countdowns.clear()
-        self._clearing = Clearing(core, self._settlement, now_ms)
+        self._world.start_afresh(now_ms)
         self._deposit(balance, now_ms)
         core.flush()
 
@@ -633,7 +451,7 @@ class Venue:
             raise VenueRefusal(-1121)
         self._market.jump(symbol, price)
         self.advance(max(now_ms, self._market.now_ms))
-        self._save_market(now_ms)
+        self._world.save_market(now_ms)
         self._core.flush()
 
     def settings_summary(self) -> Mapping[str, str]:
@@ -657,7 +475,7 @@ class Venue:
         found = self._core.account.symbols.get(params.needed("symbol").upper())
         if found is None:
             raise VenueRefusal(-1121)
-        return self._look(found)
+        return self._world.look(found)
 
     def _symbol_or_none(self, params: Params) -> str | None:
         return self._symbol(params).symbol if params.has("symbol") else None
@@ -665,7 +483,7 @@ class Venue:
     def _symbols(self, params: Params) -> list[SymbolAccount]:
         if params.has("symbol"):
             return [self._symbol(params)]
-        return [self._look(of) for of in self._core.account.symbols.values()]
+        return [self._world.look(of) for of in self._core.account.symbols.values()]
 
     def _contract(self, symbol: str) -> Contract:
         return self._core.contracts[symbol]
