@@ -249,6 +249,7 @@ def test_who_only_waited_for_another_process_goes_on_as_soon_as_that_has_written
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalLate):
             desk.journal.record("note", {}, deadline_ms=20, keep=True)
+        threading.Event().wait(0.1)  # the thread's own wait of 20 ms is over, too
         other.execute("ROLLBACK")
 
     free_s = time.monotonic()
