@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.engine_rig import rig
 from tests.support.fake_client import SYMBOL, Floor, build_floor, unknown
 from trader_cli.domain.account_events import OrderUpdated
-from trader_cli.domain.client_id import Leg
+from trader_cli.domain.client_id import Leg, client_order_id
 from trader_cli.domain.order import ConditionalRequest, LimitRequest, MarketRequest, Order
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.domain.terms import ExecutionType, OrderStatus, OrderType, Side
 from trader_cli.errors import NotSent, OutcomeUnknown, RefusedByRisk, UsageError
-from trader_cli.trading.changing import amending
+from trader_cli.trading.changing import amending, doubting
 from trader_cli.trading.order_desk import Placed
 from trader_cli.trading.reconcile import reconcile
 from trader_cli.trading.risk_terms import RiskLimits
@@ -342,3 +343,36 @@ async def test_what_was_proven_not_amended_leaves_no_doubt(floor: Floor) -> None
 async def test_resolve_of_a_stranger_is_a_usage_error(floor: Floor) -> None:
     with pytest.raises(UsageError):
         await floor.run(floor.orders.resolve("web_1234"))
+
+
+async def test_the_engine_opens_nothing_beside_it_and_proves_it_by_itself(tmp_path: Path) -> None:
+    """The order of a hand command that could not find out what became of its amendment."""
+    async with rig(tmp_path) as world:
+        name = client_order_id("by-hand", Leg.ENTRY, 0)
+        asked = replace(limit(), client_order_id=name, price=Decimal(80_000))
+        fields = {"type": "LIMIT", "timeInForce": "GTC", "price": "80000", "newClientOrderId": name}
+        isolated = {"symbol": SYMBOL, "marginType": "ISOLATED"}
+        world.paper.ask("POST", "/fapi/v1/marginType", isolated)
+        world.by_hand("BUY", "0.002", **fields)
+        world.journal.record_intent(
+            source="by-hand", leg=Leg.ENTRY, attempt=0, request=asked, details={}
+        )
+        world.journal.record_event(name, IntentEvent.SEND, {})
+        world.journal.record_event(name, IntentEvent.ACCEPT, {})
+        await world.start()
+        await world.pass_time(3)
+        world.journal.record_event(
+            name, IntentEvent.CHANGE, amending(Decimal(79_000), asked.quantity)
+        )
+        world.journal.record_event(
+            name, IntentEvent.DOUBT_CHANGE, doubting(world.clock.now_ms(), cancels=False)
+        )
+
+        world.decide("LONG")
+        await world.until(world.refusals, within_s=8)
+        refused, entries = world.refusals(), len(world.entries())
+        await world.until(lambda: not world.journal.unknown_intents(), within_s=40)
+        world.decide("LONG")
+        await world.until(lambda: len(world.open_orders()) == 2, within_s=10)
+
+    assert (set(refused), entries) == ({"unknown_order"}, 1)

@@ -48,9 +48,11 @@ from trader_cli.errors import (
 )
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy
+from trader_cli.journal.index import IntentRecord
 from trader_cli.journal.journal import Journal
 from trader_cli.trading.brackets import Resting, WouldTrigger
 from trader_cli.trading.order_desk import Placed
+from trader_cli.trading.order_tracker import OrderTracker
 
 REFUSED_CONNECTION = NotSent("connection refused")
 
@@ -495,6 +497,40 @@ async def test_an_order_that_was_proven_absent_and_appears_is_written_down(floor
     row = floor.journal.last("contradiction")
     assert row is not None
     assert row.data["client_order_id"] == late.client_order_id
+
+
+class CountingJournal(Journal):
+    """Remembers which orders it was asked about."""
+
+    asked: frozenset[str] = frozenset()
+
+    def intent(self, client_order_id: str) -> IntentRecord | None:
+        self.asked |= {client_order_id}
+        return super().intent(client_order_id)
+
+
+async def test_the_journal_is_not_asked_about_what_others_ordered(
+    floor: Floor, tmp_path: Path
+) -> None:
+    """Their orders come by the same stream, perhaps thousands of them."""
+    order = (await place(floor, buy())).order
+    assert isinstance(order, Order)
+    with CountingJournal.open(tmp_path / "counting.db", floor.clock) as journal:
+        tracker = OrderTracker(
+            floor.venue, journal=journal, clock=floor.clock, recv_window_ms=5_000
+        )
+        for name in ("web_1", "x-abc", order.client_order_id):
+            tracker.observe(
+                OrderUpdated(
+                    order=replace(order, client_order_id=name),
+                    execution=ExecutionType.NEW,
+                    fill=None,
+                    expiry_reason=None,
+                    venue_ms=floor.clock.now_ms(),
+                )
+            )
+
+        assert journal.asked == {order.client_order_id}
 
 
 _FAULTS = st.lists(

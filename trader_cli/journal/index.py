@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from trader_cli.domain.client_id import Leg
@@ -25,6 +26,9 @@ _COLUMNS: Final = (
     " created_ms, updated_ms, last_seq"
 )
 _MARKS: Final = ", ".join("?" * (_COLUMNS.count(",") + 1))
+_DECODED_KEPT: Final = 1_024
+"""Every entry looks at the orders of the last half minute; decoding is most of what it costs."""
+
 Line = tuple[str, str, str, int, str, str, str, str, str, int, int, int]
 
 
@@ -142,7 +146,9 @@ def _to_line(record: IntentRecord) -> Line:
     )
 
 
+@lru_cache(maxsize=_DECODED_KEPT)
 def _from_line(line: Line) -> IntentRecord:
+    """Return the record a line holds; nobody changes what is in one, so equal lines share it."""
     name, source, leg, attempt, symbol, request, details, outcome, status, *numbers = line
     created_ms, updated_ms, last_seq = numbers
     try:
