@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -33,9 +33,9 @@ from trader_cli.paper.market import (
 from trader_cli.paper.market_book import FUNDING_INTERVAL_MS, INTEREST_E8, Book
 from trader_cli.paper.market_files import UNITS_EXPONENT, MarketRows, read_files
 from trader_cli.paper.market_tape import Grain, Print, Tape, grain_of, tape_of
+from trader_cli.paper.replay_passage import Passage
 
 _INTEREST: Final = Decimal(INTEREST_E8).scaleb(-8)
-_FAR: Final = 1 << 62
 _PAST_SHARE: Final = 10
 _PAST_MAX_MS: Final = 86_400_000
 
@@ -50,22 +50,6 @@ class _Reel:
     tick: Decimal
     step: Decimal
     known: tuple[int, MarketTick] | None = None
-    ahead: _Ahead | None = None
-
-
-@dataclass(slots=True)
-class _Ahead:
-    """How far one symbol's prints have been looked through.
-
-    Attributes:
-        number: the first print that is neither told nor passed over.
-        band, low, high: the band it was looked through with, and in ticks, inclusive.
-    """
-
-    number: int
-    band: Band | None = None
-    low: int = 0
-    high: int = 0
 
 
 class ReplayMarket:
@@ -100,8 +84,8 @@ class ReplayMarket:
                 f"all symbols have prices from {first_ms} to {self.end_ms} only"
             )
         self._attention = Attention(list(self._reels))
-        self._order = {symbol: place for place, symbol in enumerate(self._reels)}
-        self._told = self._now_ms, len(self._reels), 0
+        tapes = {symbol: (reel.tape, reel.tick) for symbol, reel in self._reels.items()}
+        self._passage = Passage(tapes, self._now_ms)
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -139,68 +123,18 @@ class ReplayMarket:
         return self._attention.besides(who).issuperset(self._attention.symbols)
 
     def pass_to(self, now_ms: int) -> None:
-        self._told = self._now_ms, len(self._reels), 0
+        self._passage.begin(self._attention.symbols, self._now_ms)
         self._now_ms = max(now_ms, self._now_ms)
-        for symbol in self._attention.symbols:
-            reel = self._reels[symbol]
-            reached = self._reached(symbol)
-            if reel.ahead is None:
-                reel.ahead = _Ahead(reached)
-            elif reel.ahead.number < reached:
-                reel.ahead.number = reached
 
     def next_tick(self, who: str, bands: Mapping[str, Band], until_ms: int) -> MarketTick | None:
-        told = self._attention.besides(who)
-        best: tuple[int, int, str] | None = None
-        for symbol in self._attention.symbols:
-            reel = self._reels[symbol]
-            band = None if symbol in told else bands.get(symbol)
-            number = self._look_ahead(symbol, band, reel.tape.count_until(until_ms))
-            if number is not None:
-                time_ms = reel.tape.prints(number, number + 1)[0].time_ms
-                if best is None or (time_ms, self._order[symbol]) < best[:2]:
-                    best = time_ms, self._order[symbol], symbol
-        if best is None:
-            if until_ms >= self._told[0]:
-                self._told = until_ms, len(self._reels), 0
-            return None
-        time_ms, place, symbol = best
-        reel = self._reels[symbol]
-        assert reel.ahead is not None, "looked ahead above"
-        number = reel.ahead.number
-        reel.ahead.number = number + 1
-        self._told = time_ms, place, number + 1
-        reel.known = number, _tick(reel, reel.tape.prints(number, number + 1)[0], number)
-        return reel.known[1]
+        attention = self._attention
+        found = self._passage.next_print(
+            attention.symbols, bands, until_ms, all_of=attention.besides(who)
+        )
+        return None if found is None else self._known(self._reels[found[0]], found[1])
 
     def passed(self, symbol: str) -> MarketTick:
-        return self._known(self._reels[symbol], self._reached(symbol) - 1)
-
-    def _look_ahead(self, symbol: str, band: Band | None, after: int) -> int | None:
-        """Return the number of a symbol's next print outside `band`, None if before `after` none.
-
-        What was passed over with another band is looked through again, from the last tick told on.
-        """
-        reel = self._reels[symbol]
-        ahead = reel.ahead
-        assert ahead is not None, "made when the time was passed to"
-        if band is not ahead.band:
-            ahead.number = self._reached(symbol)
-            ahead.band = band
-            if band is not None:
-                ahead.low, ahead.high = _ticks_inside(band, reel.tick)
-        if band is not None:
-            ahead.number = reel.tape.first_outside(ahead.number, after, ahead.low, ahead.high)
-        return ahead.number if ahead.number < after else None
-
-    def _reached(self, symbol: str) -> int:
-        """Return the number of a symbol's first print after the tick told last."""
-        time_ms, place, after = self._told
-        mine = self._order[symbol]
-        if mine == place:
-            return after
-        # At one time the symbols' prints are told in the order of the symbols.
-        return self._reels[symbol].tape.count_until(time_ms if mine < place else time_ms - 1)
+        return self._known(self._reels[symbol], self._passage.reached(symbol) - 1)
 
     def attend(self, who: str, symbols: Collection[str] | None) -> None:
         self._attention.set(who, symbols)
@@ -368,18 +302,6 @@ def _as_fine(contract: Contract, grain: Grain) -> Contract:
     """Return the contract with the tick its prices had when they were recorded."""
     tick = _exact(grain.tick, contract.instrument.tick_size)
     return replace(contract, instrument=replace(contract.instrument, tick_size=tick))
-
-
-def _ticks_inside(band: Band, tick: Decimal) -> tuple[int, int]:
-    """Return the least and the largest price inside a band, in ticks."""
-    floor, ceiling = band.bounds
-    return _whole(floor / tick, ROUND_FLOOR) + 1, _whole(ceiling / tick, ROUND_CEILING) - 1
-
-
-def _whole(value: Decimal, rounding: str) -> int:
-    if value.is_infinite():
-        return _FAR if value > 0 else -_FAR
-    return int(value.to_integral_value(rounding))
 
 
 def _units(value: Decimal) -> int:
