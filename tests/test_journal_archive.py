@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -277,3 +278,25 @@ def test_whatever_leaves_when_the_chain_holds_and_nothing_open_is_lost(
         before = {row.client_order_id: row for row in journal.unfinished_intents()}
         journal.rebuild_index()
         assert {row.client_order_id: row for row in journal.unfinished_intents()} == before
+
+
+def test_old_rows_that_a_slow_disk_reads_hold_nobody_up(journal: Journal) -> None:
+    name = carry_through(journal, "old")
+    reading, disk_answers = threading.Event(), threading.Event()
+
+    class SlowKinds(dict[str, int | None]):
+        def __iter__(self) -> Iterator[str]:
+            reading.set()
+            disk_answers.wait(30)
+            return super().__iter__()
+
+    sweep = Sweep(expired=Expired(before_ms=0, kinds=SlowKinds()))
+    sweeping = threading.Thread(target=journal.archive, args=(sweep,), kwargs={"rows_max": 10})
+    sweeping.start()
+    try:
+        assert reading.wait(5)
+        assert journal.intent(name) is not None
+        journal.record("note", {}, deadline_ms=50)
+    finally:
+        disk_answers.set()
+        sweeping.join()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -367,8 +367,9 @@ class Journal:
         Raises:
             JournalUnavailable: the file or the disk refused; what was to leave is still here.
         """
-        with self._reading():
-            leaving = next_leaving(self._connection, sweep, rows_max=rows_max)
+        # Old rows may lie where the disk is slow: nobody else waits for their reading.
+        with translated(self._path), closing(connect(self._path, wait_ms=WAIT_MS)) as connection:
+            leaving = next_leaving(connection, sweep, rows_max=rows_max)
         if not leaving:
             return None if leaving is None else 0
         try:
@@ -458,7 +459,7 @@ class Journal:
             return None
 
     def _write_here(self, work: Callable[[sqlite3.Connection], _T], lock_ms: int) -> _T:
-        with self._reading():
+        with self._reading(lock_ms):
             if self._busy_ms != lock_ms:
                 self._connection.execute(f"PRAGMA busy_timeout={lock_ms}")
                 self._busy_ms = lock_ms
@@ -539,9 +540,9 @@ class Journal:
         return None
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=WAIT_MS / 1000):
-            raise unavailable(self._path, f"another thread has been reading for {WAIT_MS} ms")
+    def _reading(self, wait_ms: int = WAIT_MS) -> Iterator[None]:
+        if not self._lock.acquire(timeout=wait_ms / 1000):
+            raise unavailable(self._path, f"another thread has been reading for {wait_ms} ms")
         try:
             with translated(self._path):
                 yield
