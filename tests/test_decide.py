@@ -44,6 +44,7 @@ from trader_cli.engine.facts import (
     SignalWithdrawn,
     Ticked,
     TradeClosed,
+    TradeFoundOver,
 )
 from trader_cli.engine.state import EngineState
 
@@ -327,6 +328,47 @@ def test_cut_loss_whose_position_no_reconcile_finds_is_forgotten() -> None:
 
     assert engine.feed(Reconciled(positions=())) == ()
     assert engine.state.cuts == {}
+
+
+def found_over(decision_id: str, direction: Direction = Direction.SHORT) -> TradeFoundOver:
+    owner = Ownership(advisor="wolf", decision_id=decision_id, opened_ms=T0, max_holding_ms=None)
+    return TradeFoundOver(seen=position(direction, owner=owner))
+
+
+def test_trade_found_over_is_settled_and_cooled_down() -> None:
+    engine = ready()
+
+    assert kinds(engine.feed(found_over("earlier"))) == [SettleTrade]
+    assert engine.state.holdings == {}
+    assert engine.state.exit_ms == {S: engine.now}
+
+
+def test_trade_found_over_takes_nothing_from_a_later_trade() -> None:
+    engine = holding()
+    before = engine.state
+
+    (settle,) = engine.feed(found_over("earlier"))
+
+    assert isinstance(settle, SettleTrade)
+    assert (settle.decision_id, settle.direction) == ("earlier", Direction.SHORT)
+    assert engine.state == before
+
+
+def test_trade_found_over_takes_nothing_from_a_later_entry() -> None:
+    engine = ready()
+    engine.says(Command.LONG)
+    before = engine.state
+
+    assert kinds(engine.feed(found_over("earlier"))) == [SettleTrade]
+    assert engine.state == before
+
+
+def test_trade_found_over_that_was_believed_held_ends() -> None:
+    engine = holding()
+    own = engine.state.holdings[S].decision_id
+
+    assert kinds(engine.feed(found_over(own, Direction.LONG))) == [SettleTrade]
+    assert engine.state.holdings == {}
 
 
 def test_cut_loss_of_another_advisor_closes_nothing() -> None:

@@ -299,6 +299,50 @@ async def test_each_half_of_a_flip_is_settled_with_its_own_fills_only(world: Rig
     assert Decimal(first["net_pnl"]) + Decimal(second["net_pnl"]) == booked
 
 
+class LateLedgerSession(MemorySession):
+    """Lists no execution from a time on, as an exchange's ledger may that lags behind."""
+
+    hides_from_ms: int | None = None
+
+    @asynccontextmanager
+    async def _answered(self, request: HttpRequest) -> AsyncIterator[MemoryResponse]:
+        async with super()._answered(request) as answer:
+            if self.hides_from_ms is not None and request.path.endswith("/userTrades"):
+                rows = [r for r in json.loads(answer.body) if r["time"] < self.hides_from_ms]
+                answer = replace(answer, body=json.dumps(rows).encode())
+            yield answer
+
+
+async def test_trade_that_the_ledger_ends_late_takes_nothing_from_the_flips_other_half(
+    world: Rig,
+) -> None:
+    session = LateLedgerSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    await world.pass_time(1)
+    session.hides_from_ms = world.clock.now_ms()
+    world.decide("SHORT")
+    await world.until(
+        lambda: [row for row in world.open_orders() if row["side"] == "SELL"], within_s=10
+    )
+    await world.fill_resting()
+    await world.until(lambda: len(world.reports("protected")) == 2, within_s=5)
+
+    session.hides_from_ms = None
+    await world.pass_time(40)
+
+    kinds = [row["kind"] for row in world.reports("warning")]
+    assert "still_open" in kinds
+    assert "foreign_position" not in kinds
+    assert len(world.stops()) == 1
+    world.decide("CUT_LOSS")
+    await world.until(lambda: world.quantity() == 0, within_s=8)
+    await world.until(lambda: len(world.reports("closed")) >= 2, within_s=8)
+    reasons = [row["reason"] for row in world.reports("closed")]
+    assert reasons == ["closed at the exchange", "CUT_LOSS"]
+
+
 async def test_flip_does_not_wait_for_the_streams_word_that_it_closed(tmp_path: Path) -> None:
     """The position that is closed must not count beside the one that is opened."""
     async with rig(tmp_path, bridge=QUICK) as world:

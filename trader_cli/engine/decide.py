@@ -19,6 +19,7 @@ from trader_cli.engine.decide_position import (
     on_position,
     on_protection,
     on_stop_passed,
+    on_trade_found_over,
     reconsider,
     watch,
 )
@@ -42,6 +43,7 @@ from trader_cli.engine.facts import (
     StopPassed,
     Ticked,
     TradeClosed,
+    TradeFoundOver,
 )
 from trader_cli.engine.state import EngineState
 
@@ -60,6 +62,8 @@ def step(
             on_withdrawn(draft, fact)
         case PositionSeen():
             on_position(draft, fact)
+        case TradeFoundOver():
+            on_trade_found_over(draft, fact.seen)
         case EntryEnded():
             on_entry_ended(draft, fact)
         case ExitEnded():

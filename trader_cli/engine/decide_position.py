@@ -25,6 +25,7 @@ from trader_cli.engine.facts import (
 )
 from trader_cli.engine.state import Holding
 
+GONE: Final = "closed at the exchange"
 _MINUTE_MS: Final = 60_000
 
 
@@ -86,7 +87,7 @@ def ownership_of(signal: Signal, opened_ms: int, rules: BridgeRules) -> Ownershi
     )
 
 
-def on_flat(draft: Draft, holding: Holding, *, reason: str = "closed at the exchange") -> None:
+def on_flat(draft: Draft, holding: Holding, *, reason: str = GONE) -> None:
     """The position is gone, by whoever's hand; a flip's other half opens when all is quiet."""
     symbol = holding.symbol
     del draft.holdings[symbol]
@@ -108,6 +109,35 @@ def on_flat(draft: Draft, holding: Holding, *, reason: str = "closed at the exch
         forget_wanted(draft, symbol, "the position ended before the decision could act")
     elif symbol not in draft.exiting and symbol not in draft.entries:
         _open_other_half(draft, symbol)
+
+
+def on_trade_found_over(draft: Draft, seen: PositionSeen) -> None:
+    """Hold for one moment what has ended, so that it ends like any other trade.
+
+    Beside a later trade's entry or position it is settled and no more: those are not what ended.
+    """
+    owner = seen.ownership
+    assert owner is not None, "only own trades are looked for"
+    assert seen.direction is not None, "it is told as it was held"
+    holding, entry = draft.holdings.get(seen.symbol), draft.entries.get(seen.symbol)
+    later = {
+        *(() if holding is None or not holding.is_own else (holding.decision_id,)),
+        *(() if entry is None or entry.is_add else (entry.signal.decision_id,)),
+    }
+    if later - {owner.decision_id}:
+        draft.do(
+            SettleTrade(
+                symbol=seen.symbol,
+                direction=seen.direction,
+                advisor=owner.advisor,
+                decision_id=owner.decision_id,
+                opened_ms=owner.opened_ms,
+                reason=GONE,
+            )
+        )
+        return
+    on_position(draft, seen)
+    on_flat(draft, draft.holdings[seen.symbol])
 
 
 def forget_wanted(draft: Draft, symbol: str, why: str) -> None:

@@ -65,6 +65,13 @@ class PositionSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradeFoundOver:
+    """A trade of ours ended while nobody watched; `seen` is how it was, its ownership known."""
+
+    seen: PositionSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryEnded:
     """No order of this entry can fill any more.
 
@@ -183,6 +190,7 @@ Fact = (
     SignalConfirmed
     | SignalWithdrawn
     | PositionSeen
+    | TradeFoundOver
     | EntryEnded
     | ExitEnded
     | TradeClosed

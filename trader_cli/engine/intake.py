@@ -41,6 +41,7 @@ from trader_cli.engine.facts import (
     Reconciled,
     SignalConfirmed,
     SignalWithdrawn,
+    TradeFoundOver,
 )
 from trader_cli.engine.hands import Hands, shown
 from trader_cli.engine.protecting import Protecting
@@ -223,14 +224,10 @@ class Intake:
             for symbol in self._symbols
             if (position := self._position_of(symbol, wanted.get(symbol))) is not None
         ]
-        # What an earlier run opened and is gone by now is held for one moment, so that it ends
-        # like any other trade: settled, counted, cooled down. What is held now, if anything, is
-        # another position, and nobody's heir.
+        # What an earlier run opened and is gone by now ends like any other trade: settled, counted,
+        # cooled down. What is held now, if anything, is another position, and nobody's heir.
         gone = [
-            fact
-            for row in recovered.gone
-            if row.seen.symbol not in owners
-            for fact in (row.seen, _flat(row.seen.symbol))
+            TradeFoundOver(seen=row.seen) for row in recovered.gone if row.seen.symbol not in owners
         ]
         facts: list[Fact] = [
             *gone,
@@ -296,10 +293,6 @@ class Intake:
 
     def _warn(self, kind: str, message: str) -> None:
         self._hands.report("warning", {"kind": kind, "message": message})
-
-
-def _flat(symbol: str) -> PositionSeen:
-    return PositionSeen(symbol=symbol, direction=None, quantity=ZERO, entry_price=ZERO)
 
 
 def section_fields(event: SignalSeen, rules: BridgeRules, *, now_ms: int) -> dict[str, object]:

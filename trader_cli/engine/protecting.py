@@ -64,6 +64,11 @@ class Protecting:
         wish = self._wishes.get(symbol)
         return None if wish is None else wish.leverage
 
+    def is_for_another(self, symbol: str, decision_id: str) -> bool:
+        """Return True if what is looked after on the symbol is another decision's."""
+        wish = self._wishes.get(symbol)
+        return wish is not None and wish.signal.decision_id != decision_id
+
     def forget(self, symbol: str) -> int:
         """Forget a position that ended and return the milliseconds it was unprotected in all."""
         self._wishes.pop(symbol, None)

@@ -97,8 +97,10 @@ class SymbolWorker:
                 with insisting():
                     await self._protecting.restore(work.symbol)
             case SettleTrade():
-                leverage = self._protecting.leverage_of(work.symbol)
-                unprotected_ms = self._protecting.forget(work.symbol)
+                leverage, unprotected_ms = None, 0
+                if not self._protecting.is_for_another(work.symbol, work.decision_id):
+                    leverage = self._protecting.leverage_of(work.symbol)
+                    unprotected_ms = self._protecting.forget(work.symbol)
                 began_ms = self._began_ms.pop(work.decision_id, work.opened_ms)
                 await self._settling.settle(
                     work, leverage=leverage, unprotected_ms=unprotected_ms, began_ms=began_ms
