@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,3 +47,28 @@ def test_without_a_journal_nothing_opens_and_the_rest_works(trader: Trader) -> N
     assert close.code == 0
     assert trader.json("order", "list").data["orders"] == []
     assert kill.data["flat"] is True
+
+
+def test_limits_that_cannot_be_written_in_time_hold_all_the_same(tmp_path: Path) -> None:
+    """A looser one needs a person, whatever the journal does; and no exit waits for its row."""
+    trader = Trader(root=tmp_path)
+    (tmp_path / "config.toml").write_text("[paper]\nrate_limits = false\n")
+    assert trader("paper", "start").code == 0
+    assert trader("order", "market", "BTCUSDT", "buy", "0.002").code == 0
+    (tmp_path / "config.toml").write_text(
+        "[paper]\nrate_limits = false\n[risk]\nmax_position_usd = 900\nmax_leverage = 125\n"
+    )
+
+    with closing(sqlite3.connect(trader.home / "paper" / "journal.db")) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        began_s = time.monotonic()
+        closed = trader("position", "close", "BTCUSDT")
+        took_s = time.monotonic() - began_s
+        other.execute("ROLLBACK")
+
+    assert closed.code == 0
+    assert "position 900 USD · leverage 20x" in closed.err
+    assert "looser in the configuration and not in force: max_leverage" in closed.err
+    assert took_s < 4, "the end of the journal is waited for, its lock is not"
+    assert trader("paper", "stop").code == 0

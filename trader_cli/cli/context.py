@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -260,13 +260,22 @@ def limits_of(
     """
     from trader_cli.journal.errors import JournalUnavailable
     from trader_cli.trading.limits_in_force import limits_in_force, read_limits, write_limits
+    from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
 
     try:
         present = limits_in_force(read_limits(journal), settings.risk)
-        if present.to_journal is not None:
-            write_limits(journal, present.to_journal, reason="configuration")
     except JournalUnavailable:
         return settings.risk
+    if present.to_journal is not None:
+        # Unwritten they hold all the same, and the next command writes them: no exit waits here.
+        with suppress(JournalUnavailable):
+            write_limits(
+                journal,
+                present.to_journal,
+                reason="configuration",
+                deadline_ms=NOTE_JOURNAL_MS,
+                keep=True,
+            )
     if present.waiting:
         names = ", ".join(row.name for row in present.waiting)
         invocation.say(f"looser in the configuration and not in force: {names}")

@@ -70,7 +70,15 @@ class LimitsJournal(Protocol):
     """The part of the journal that is used here."""
 
     def last(self, kind: str) -> JournalRow | None: ...
-    def record(self, kind: str, data: Mapping[str, object], *, durable: bool = False) -> int: ...
+    def record(
+        self,
+        kind: str,
+        data: Mapping[str, object],
+        *,
+        durable: bool = False,
+        deadline_ms: int | None = None,
+        keep: bool = False,
+    ) -> int: ...
 
 
 def limits_in_force(journaled: JournaledLimits | None, configured: RiskLimits) -> LimitsInForce:
@@ -147,18 +155,25 @@ def read_limits(journal: LimitsJournal) -> JournaledLimits | None:
         ) from error
 
 
-def write_limits(journal: LimitsJournal, limits: JournaledLimits, *, reason: str) -> None:
-    """Journal the limits durably.
+def write_limits(
+    journal: LimitsJournal,
+    limits: JournaledLimits,
+    *,
+    reason: str,
+    deadline_ms: int | None = None,
+    keep: bool = False,
+) -> None:
+    """Journal the limits durably; deadline and `keep` as in `Journal.record_intent`.
 
     Raises:
-        JournalUnavailable: they are not recorded.
+        JournalUnavailable: they are not recorded, or not yet.
     """
     data = {
         "in_force": dict(_items(limits.in_force)),
         "accepted": dict(_items(limits.accepted)),
         "reason": reason,
     }
-    journal.record(LIMITS, data, durable=True)
+    journal.record(LIMITS, data, durable=True, deadline_ms=deadline_ms, keep=keep)
 
 
 def _is_looser(name: str, new: RiskLimits, old: RiskLimits) -> bool:
