@@ -222,6 +222,7 @@ async def test_a_web_page_where_json_was_due_says_that_it_is_one(
         b"\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
         b"\r\nContent-Length: +1\r\n",
         b"\r\nContent-Length: 1048577\r\n",
+        b"\r\nContent-Length: " + b"0" * 5_000 + b"\r\n",
         b"\r\nno colon\r\n",
         b"\r\n folded: yes\r\n",
         b"\r\nName : value\r\n",

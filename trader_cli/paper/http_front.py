@@ -27,6 +27,7 @@ from trader_cli.paper.protocol import HttpRequest, HttpResponse
 
 _HEAD_BYTES_MAX: Final = 32_768
 _BODY_BYTES_MAX: Final = 1 << 20
+_LENGTH_DIGITS_MAX: Final = 9
 _UNUSUAL: Final = frozenset({"upgrade", "transfer-encoding", "expect", "content-encoding", "te"})
 _JSON: Final = "\r\nContent-Type: application/json"
 _VERSION: Final = b" HTTP/1.1"
@@ -303,6 +304,8 @@ def read_head(raw: bytes) -> Head:
     if fields.get("connection", "keep-alive").lower() != "keep-alive":
         raise NotPlain
     length = fields.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()) or int(length) > _BODY_BYTES_MAX:
+    if len(length) > _LENGTH_DIGITS_MAX or not (length.isascii() and length.isdigit()):
+        raise NotPlain
+    if int(length) > _BODY_BYTES_MAX:
         raise NotPlain
     return Head(raw, fields, int(length))

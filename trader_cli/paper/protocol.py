@@ -133,6 +133,15 @@ def signed_payload(request: HttpRequest) -> tuple[bytes, str | None]:
     return (query + body).encode(), in_query or in_body
 
 
+def can_tell(value: object) -> bool:
+    """Return True if what a client sent as JSON can be told back; not every number and text can."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
+
+
 def json_text(payload: object) -> str:
     """Render any JSON-able value, compactly."""
     return orjson.dumps(payload).decode()

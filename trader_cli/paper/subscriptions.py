@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol
 
 from trader_cli.paper.limits import MessageRate
-from trader_cli.paper.protocol import json_text
+from trader_cli.paper.protocol import can_tell, json_text
 from trader_cli.paper.stream_names import (
     Room,
     StreamName,
@@ -218,8 +218,10 @@ class Subscriptions:
     def _answer(self, connection: Connection, text: str) -> dict[str, object]:
         try:
             message = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return _control_error(3, f"Invalid JSON: {error}")
+        if not can_tell(message):
+            return _control_error(3, "Invalid JSON: no such number or text")
         if not isinstance(message, dict):
             return _control_error(2, "Invalid request: request must be a JSON object")
         return self._control(connection, message) | {"id": message.get("id")}

@@ -21,7 +21,7 @@ from trader_cli.paper.auth import ApiKey, KeyRing, Security, check_clock, messag
 from trader_cli.paper.faults import DROPPED
 from trader_cli.paper.limits import RateRefusal
 from trader_cli.paper.params import Params
-from trader_cli.paper.protocol import error_body, error_status, json_text
+from trader_cli.paper.protocol import can_tell, error_body, error_status, json_text
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Route, RouteTable
 from trader_cli.paper.subscriptions import Sink
@@ -339,7 +339,7 @@ def _read(text: str) -> _Request:
         message = json.loads(text, parse_float=_Digits)
     except (ValueError, RecursionError):
         raise VenueRefusal(-1130, "request") from None
-    if not isinstance(message, dict):
+    if not isinstance(message, dict) or not can_tell(message):
         raise VenueRefusal(-1130, "request")
     method, params = message.get("method"), message.get("params", {})
     given = message.get("id")
