@@ -17,6 +17,7 @@ from trader_cli.errors import (
     Halted,
     NotSent,
     OutcomeUnknown,
+    RateLimited,
     RefusedByRisk,
     Rejected,
     TraderError,
@@ -245,6 +246,30 @@ async def test_seven_orders_go_in_two_batches_each_with_its_own_outcome(floor: F
     assert refused.code == -5022
     assert len(set(floor.venue.sent_ids())) == 7
     assert len(floor.venue.open_orders) == 6
+
+
+@pytest.mark.parametrize("exits", [1, 2])
+async def test_what_refuses_an_entry_of_a_batch_holds_up_no_exit_in_it(
+    floor: Floor, exits: int
+) -> None:
+    floor.venue.hold("0.002")
+    floor.venue.orders_allowed = 60  # kept for exits
+    out = LimitRequest(
+        symbol=SYMBOL,
+        side=Side.SELL,
+        quantity=Decimal("0.001"),
+        price=Decimal(96_000),
+        client_order_id="",
+        reduce_only=True,
+    )
+
+    refused, *placed = await batch(floor, buy("0.001", "80000"), *[out] * exits)
+
+    assert isinstance(refused, RateLimited)
+    assert [isinstance(row, Placed) for row in placed] == [True] * exits
+    assert [row.side for row in floor.venue.open_orders] == [Side.SELL] * exits
+    assert floor.journal.unfinished_intents() != []
+    assert floor.journal.unknown_intents() == []
 
 
 async def test_the_orders_of_a_batch_share_the_limit(floor: Floor) -> None:

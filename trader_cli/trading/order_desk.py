@@ -250,14 +250,17 @@ class OrderDesk(OrderTracker):
         requests = [self._regular(prepared) for prepared in batch]
         answers: Sequence[Order | VenueError]
         try:
-            if not all(only_reduces(request) for request in requests):
-                self._refuse_beyond_order_budget()
-                for request in requests:
+            for request in requests:
+                if not only_reduces(request):
+                    self._refuse_beyond_order_budget()
                     self._refuse_while_halted(request.symbol)
+        except (RateLimited, Halted) as error:
+            return await self._send_exits_of(batch, error)
+        try:
             for prepared in batch:
                 self._note(prepared, IntentEvent.SEND, {})
             answers = await self.client.send_batch(requests)
-        except (VenueError, Halted) as error:
+        except VenueError as error:
             return [await self._concluded(prepared, error) for prepared in batch]
         except asyncio.CancelledError:
             for prepared in batch:
@@ -266,6 +269,17 @@ class OrderDesk(OrderTracker):
         return [
             await self._concluded(prepared, answer)
             for prepared, answer in zip(batch, answers, strict=True)
+        ]
+
+    async def _send_exits_of(
+        self, batch: Sequence[Prepared], refusal: RateLimited | Halted
+    ) -> list[Placed | TraderError]:
+        """Send a batch without its entries: what refuses those holds up no exit beside them."""
+        exits = [prepared for prepared in batch if only_reduces(prepared.request)]
+        sent = iter(await self.send_prepared(exits) if exits else ())
+        return [
+            next(sent) if only_reduces(row.request) else await self._concluded(row, refusal)
+            for row in batch
         ]
 
     async def view(self, symbol: str) -> RiskView:
