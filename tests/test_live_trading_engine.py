@@ -622,6 +622,44 @@ async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(worl
     assert world.refusals() == ["halted"]
 
 
+ELSEWHERE = {
+    **{"symbol": "ETHUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"},
+    **{"quantity": "0.4", "price": "2000", "newClientOrderId": "trd-0123456789abcdef0123-en0"},
+}
+"""An entry of ours, placed by hand, on a symbol that the run does not follow: 800 USDT."""
+
+
+def planned(world: Rig) -> Decimal:
+    """Return the notional that the newest decision is entered with."""
+    return Decimal(str([row for row in world.reports("signal") if "add" in row][-1]["notional"]))
+
+
+async def test_own_entry_that_rested_elsewhere_before_the_start_is_exposure(world: Rig) -> None:
+    world.paper.ask("POST", ORDER, ELSEWHERE)
+    await world.start()
+    world.decide("LONG")
+    await world.wait_resting()
+
+    assert planned(world) < 200  # of 1,000 in all
+
+
+async def test_own_entry_elsewhere_that_ended_unheard_is_no_exposure(world: Rig) -> None:
+    await world.start()
+    order = world.paper.ask("POST", ORDER, ELSEWHERE)
+    await world.pass_time(1)
+    world.network.streams_up = False
+    world.network.break_user_stream()
+    await world.pass_time(1)
+    world.paper.ask("DELETE", ORDER, {"symbol": "ETHUSDT", "orderId": order["orderId"]})
+    await world.pass_time(5)
+    world.network.streams_up = True
+    await world.until(lambda: len(world.reports("reconciled")) > 2, within_s=40)
+    world.decide("LONG")
+    await world.wait_resting()
+
+    assert planned(world) > 900
+
+
 async def test_cut_loss_written_while_nothing_ran_closes_after_the_restart(world: Rig) -> None:
     await in_position(world)
     await world.kill_9()

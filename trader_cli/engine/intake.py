@@ -31,6 +31,7 @@ from trader_cli.domain.account_events import (
     UserEvent,
 )
 from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.rules import BridgeRules, ForeignPolicy, ForeignRules
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.engine.facts import (
@@ -187,9 +188,21 @@ class Intake:
         )
         mirror.load_positions(reading.positions, reading.configs, asked_ms=reading.asked_ms)
 
+    def _load_elsewhere(self, recovered: Recovered) -> None:
+        """Take in what rests of ours where readings do not look: it counts as exposure, too."""
+        mirror, rows = self._hands.mirror, recovered.elsewhere
+        known = {row.symbol for row in (*rows, *mirror.orders(), *mirror.algos())}
+        mirror.load_orders(
+            known - set(self._symbols),
+            [row for row in rows if isinstance(row, Order)],
+            [row for row in rows if isinstance(row, AlgoOrder)],
+            asked_ms=recovered.listed_ms,
+        )
+
     def _take_recovered(self, recovered: Recovered) -> Sequence[Fact]:
         """Take in a reconcile: the picture, whose the positions are, and that it may go on."""
         self._load(recovered.reading)
+        self._load_elsewhere(recovered)
         self._hands.mirror.forgive_events()
         self._hands.mirror.load_wallet(
             recovered.wallet,

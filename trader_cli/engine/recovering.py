@@ -77,6 +77,7 @@ class Recovered:
     """A reconcile that succeeded.
 
     Attributes:
+        elsewhere: our own orders of symbols that are not followed, as they rested at `listed_ms`.
         wallet: the account's wallet balance, USDT.
         answered_ms: exchange time at which reading and wallet were there.
         resolved: how many intents were proven.
@@ -89,6 +90,8 @@ class Recovered:
     """
 
     reading: Reading
+    elsewhere: tuple[Order | AlgoOrder, ...]
+    listed_ms: int
     wallet: Decimal
     answered_ms: int
     resolved: int
@@ -156,6 +159,8 @@ async def recover(
         await _remove_exits_of(hands, ended, reading.algos)
     return Recovered(
         reading=reading,
+        elsewhere=tuple(row for row in report.own_orders if row.symbol not in symbols),
+        listed_ms=report.listed_ms,
         wallet=summary.wallet_balance,
         answered_ms=answered_ms,
         resolved=len(report.resolved),

@@ -51,6 +51,7 @@ class ReconcileReport:
     Attributes:
         drifts: differences from our belief, which is corrected by now.
         unprotected: positions without a stop that covers all of them.
+        listed_ms: exchange time at which the orders, of all symbols, were asked for.
     """
 
     resolved: tuple[Resolved, ...]
@@ -60,6 +61,7 @@ class ReconcileReport:
     positions: tuple[Position, ...]
     drifts: tuple[Drift, ...]
     unprotected: tuple[Position, ...]
+    listed_ms: int
 
     @property
     def is_clean(self) -> bool:
@@ -135,6 +137,7 @@ async def _settle(
 
 
 async def _report(orders: OrderManager, outcomes: list[Resolved | Unresolved]) -> ReconcileReport:
+    listed_ms = orders.client.venue_now_ms()
     positions, resting = await asyncio.gather(orders.client.get_positions(), orders.open_orders())
     held = [row for row in positions if not row.is_flat]
     algos = [row for row in resting if isinstance(row, AlgoOrder)]
@@ -149,6 +152,7 @@ async def _report(orders: OrderManager, outcomes: list[Resolved | Unresolved]) -
         positions=tuple(held),
         drifts=(*drifts, *(_gone(row) for row in outcomes if _vanished(row))),
         unprotected=tuple(row for row in held if not any(covers(row, algo) for algo in algos)),
+        listed_ms=listed_ms,
     )
 
 
