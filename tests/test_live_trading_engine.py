@@ -623,8 +623,13 @@ async def test_emergency_kills_everything_own_or_not_until_a_person_resumes(worl
 
 
 ELSEWHERE = {
-    **{"symbol": "ETHUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"},
-    **{"quantity": "0.4", "price": "2000", "newClientOrderId": "trd-0123456789abcdef0123-en0"},
+    "symbol": "ETHUSDT",
+    "side": "BUY",
+    "type": "LIMIT",
+    "timeInForce": "GTC",
+    "quantity": "0.4",
+    "price": "2000",
+    "newClientOrderId": "trd-0123456789abcdef0123-en0",
 }
 """An entry of ours, placed by hand, on a symbol that the run does not follow: 800 USDT."""
 
