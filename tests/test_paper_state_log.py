@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from trader_cli.paper.records import IncomeRecord, OrderRecord
 from trader_cli.paper.state import Changes, MemoryState, State, Window
 from trader_cli.paper.state_file import FileState
 from trader_cli.paper.state_log import StateLog
+from trader_cli.paper.state_tables import open_tables
 from trader_cli.paper.venue import Venue, VenueSettings
 
 EVERYTHING = Window(limit=100_000)
@@ -265,6 +267,40 @@ def test_a_storm_goes_into_the_tables_beside_and_nothing_is_missing(tmp_path: Pa
     assert state.open_orders() == []
     assert logs(path) == []
     state.close()
+
+
+def test_tables_that_failed_once_are_tried_again_and_miss_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    state = FileState(path)
+    others = open_tables(path)
+    others.execute("DROP TABLE orders")
+    for number in range(1, 601):
+        state.save(change(number))
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        state.orders(EVERYTHING)
+    open_tables(path)
+
+    assert [row.order_id for row in state.orders(EVERYTHING)] == list(range(1, 601))
+    assert logs(path) == []
+    state.close()
+
+
+def test_a_log_whose_way_into_the_tables_failed_does_not_outlive_what_came_after_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.sqlite"
+    state = FileState(path)
+    open_tables(path).execute("DROP TABLE orders")
+    state.save(change(1))
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        state.order(1)
+    open_tables(path)
+    state.save(change(1, OrderStatus.CANCELED))
+    assert state.order(1) == order(1, OrderStatus.CANCELED)
+
+    assert logs(path) == []
+    assert FileState(path).order(1) == order(1, OrderStatus.CANCELED)
 
 
 @settings(max_examples=30)

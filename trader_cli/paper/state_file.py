@@ -48,6 +48,7 @@ class FileState:
         self._waiting = Rows()
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future[None] | None = None
+        self._piece: tuple[Rows, Path | None] | None = None
         for left, lines in self._log.left().items():
             _write(self._db, _read_lines(left, lines), left)
 
@@ -59,8 +60,7 @@ class FileState:
         busy = self._writing is not None and not self._writing.done()
         if not busy or self._waiting.size >= _BEHIND_BYTES_MAX:
             self._join()
-            self._writing = self._writer.submit(_write, self._db, self._waiting, self._log.cut())
-            self._waiting = Rows()
+            self._writing = self._writer.submit(_write, self._db, *self._cut())
 
     def snapshots(self) -> dict[str, JsonObject]:
         rows = self._tables().execute("SELECT name, body FROM snapshots").fetchall()
@@ -146,15 +146,22 @@ class FileState:
         """Return the tables when everything saved is in them."""
         self._join()
         if self._waiting:
-            _write(self._db, self._waiting, self._log.cut())
-            self._waiting = Rows()
+            self._cut()
+            self._join()
         return self._db
 
     def _join(self) -> None:
-        """Wait for what is being written; what failed fails here, again and again."""
-        if self._writing is not None:
-            self._writing.result()
-            self._writing = None
+        """Wait for the piece on its way; what is not in the tables then is written here."""
+        writing, self._writing = self._writing, None
+        if self._piece is not None and (writing is None or writing.exception() is not None):
+            _write(self._db, *self._piece)
+        self._piece = None
+
+    def _cut(self) -> tuple[Rows, Path | None]:
+        """Put all that waits on its way, with the log that holds it; the piece before is there."""
+        self._piece = self._waiting, self._log.cut()
+        self._waiting = Rows()
+        return self._piece
 
     def _window(
         self, kind: type[_Record], table: str, window: Window, also: str = "1", *values: object
