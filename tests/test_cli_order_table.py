@@ -205,7 +205,7 @@ def test_batch_tells_of_each_order(trader: Trader) -> None:
 
 
 def test_a_batch_says_of_a_market_order_that_it_expired_in_part(trader: Trader) -> None:
-    """`order market` ends with 10 then, and so does a batch: what was wanted is not what is held."""
+    """`order market` ends with 10 then, and so does a batch: not all that was wanted is held."""
     items = [
         {"order": "market", "symbol": "BTCUSDT", "side": "buy", "quantity": "0.010"},
         {"order": "limit", "symbol": "ETHUSDT", "side": "buy", "usd": "50", "price": "-3%"},

@@ -176,7 +176,7 @@ async def test_an_amendment_whose_answer_is_lost_is_looked_at_not_repeated_blind
 
     await asyncio.gather(moving, crossing)
     assert floor.venue.called("amend_order") == 1
-    # While it may still arrive the order is not moved again: it is taken back, which ends the doubt.
+    # While it may still arrive the order is not moved again: taking it back ends the doubt.
     assert floor.venue.called("cancel_order") == (0 if executed else 1)
     assert floor.journal.unknown_intents() == []
     assert result.filled_quantity == QUANTITY == floor.venue.quantity()
