@@ -691,6 +691,42 @@ async def test_losses_count_although_no_reconcile_has_ever_succeeded(world: Rig)
     assert world.reports("reconciled") == []
 
 
+async def test_emergency_is_not_given_up_because_the_exchange_is_down_for_longer(
+    world: Rig,
+) -> None:
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    world.paper.exchange.faults.arm(
+        FaultKind.MAINTENANCE,
+        method="POST",
+        path="/fapi/v1/order",
+        until_ms=world.clock.now_ms() + 50_000,
+    )
+
+    await world.price("83000")
+
+    await world.until(lambda: world.quantity() == 0, within_s=80)
+    await world.until(lambda: world.reports("halted")[-1].get("flat"), within_s=20)
+    ends = [row["flat"] for row in world.reports("halted") if "flat" in row]
+    assert ends == [False, True]
+
+
+async def test_emergency_is_over_once_a_person_resumes(world: Rig) -> None:
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    world.paper.exchange.faults.arm(
+        FaultKind.MAINTENANCE, method="POST", path="/fapi/v1/order", times=1_000
+    )
+    await world.price("83000")
+    await world.until(lambda: [r for r in world.reports("halted") if "flat" in r], within_s=45)
+
+    world.latch.clear(reason="it is to stay")
+    world.paper.exchange.faults.clear()
+    await world.pass_time(20)
+
+    assert world.quantity() != 0
+
+
 async def test_a_run_that_is_told_to_end_finishes_its_kill_first(world: Rig) -> None:
     world.by_hand("BUY", "0.1")
     await world.start()

@@ -56,6 +56,7 @@ from trader_cli.trading.kill import KillResult, kill
 from trader_cli.trading.risk_manager import RiskManager
 
 _TICK_S: Final = 0.25
+_KILL_AGAIN_S: Final = 5.0
 _INBOX_MAX: Final = 100_000
 
 
@@ -353,10 +354,25 @@ class LiveTradingEngine:
             await self._clock.sleep(_TICK_S)
 
     async def _kill_when_wanted(self) -> None:
+        """Kill, and again until flat is proven, unless a person has lifted the halt meanwhile."""
         while True:
-            await self.emergency_shutdown(await self._kill_wanted.get(), by=HaltedBy.RULE)
+            reason = await self._kill_wanted.get()
+            while True:
+                result = await self.emergency_shutdown(reason, by=HaltedBy.RULE)
+                if result.flat or self._ending:
+                    break
+                await self._clock.sleep(_KILL_AGAIN_S)
+                if result.halted and not self._is_halted_for_good():
+                    break
 
     # --- small things ----------------------------------------------------------------------------
+
+    def _is_halted_for_good(self) -> bool:
+        """Return True while a rule's halt is in force that only a person lifts."""
+        return any(
+            row.by is HaltedBy.RULE and row.until_ms is None and row.symbol is None
+            for row in self._latch.all()
+        )
 
     def _make_feedback(self) -> FeedbackLoop:
         return FeedbackLoop(
