@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -439,6 +441,33 @@ def test_interrupted_entry_leaves_nothing_naked(trader: Trader) -> None:
     positions = trader.json("position", "list").data["positions"]
     assert all(row["protected"] for row in positions)
     assert all(row["kind"] == "algo" for row in trader.json("order", "list").data["orders"])
+
+
+def test_an_interrupted_send_says_what_is_in_doubt(trader: Trader) -> None:
+    assert trader("position", "list").code == 0  # there is a journal
+    for method, kind in (("POST", "silent_executed"), ("GET", "silent")):
+        path = ("--method", method, "--path", "/fapi/v1/order", "--times", "3")
+        assert trader("paper", "fault", "arm", kind, *path).code == 0
+    running = subprocess.Popen(
+        [TRADER, "order", "market", "BTCUSDT", "buy", "0.002"],
+        cwd=trader.root,
+        env=trader.environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with closing(sqlite3.connect(trader.home / "paper" / "journal.db")) as journal:
+        query = "SELECT client_order_id FROM intents WHERE status = 'sent'"
+        while (sent := journal.execute(query).fetchone()) is None:
+            assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert trader("paper", "fault", "clear").code == 0
+
+    assert running.returncode == 130
+    assert f"{sent[0]} of BTCUSDT was being sent" in told
+    assert "interrupted" in told
+    assert trader("order", "resolve").code == 0
 
 
 def test_paper_commands_control_the_exchange(tmp_path: Path) -> None:

@@ -104,6 +104,8 @@ def _dispatch(invocation: Invocation, words: list[str]) -> int:
         raise KeyboardInterrupt from error
     if isinstance(answer, Answer):
         return emit(invocation, answer)
+    if answer == INTERRUPTED:  # typer's word for Ctrl-C
+        raise KeyboardInterrupt
     return answer if isinstance(answer, int) else 0
 
 

@@ -212,6 +212,7 @@ async def open_desk(session: Session) -> AsyncIterator[Desk]:
     journal = open_journal(session)
     limits = limits_of(invocation, settings, journal)
     invocation.say(banner(settings, limits, session.latch.all()))
+    command_id = f"command/{uuid4().hex}"
     reader = RiskViewReader(
         session.client,
         journal=journal,
@@ -226,14 +227,31 @@ async def open_desk(session: Session) -> AsyncIterator[Desk]:
             clock=session.clock,
             latch=session.latch,
             client=session.client,
-            command_id=f"command/{uuid4().hex}",
+            command_id=command_id,
             journal=journal,
             limits=limits,
             risk=RiskManager(limits),
             views=RecentViews(reader.read, session.clock),
         )
+    except asyncio.CancelledError:
+        _tell_doubt(invocation, journal, command_id)
+        raise
     finally:
         journal.close()
+
+
+def _tell_doubt(invocation: Invocation, journal: Journal | AbsentJournal, command_id: str) -> None:
+    """Say which orders an interrupted command left without knowing what became of them."""
+    from trader_cli.domain.order_life_cycle import IntentStatus
+    from trader_cli.journal.errors import JournalUnavailable
+
+    with suppress(JournalUnavailable):
+        for intent in journal.intents_of(command_id):
+            if intent.status is IntentStatus.UNKNOWN:
+                invocation.say(
+                    f"{intent.client_order_id} of {intent.symbol} was being sent and may be at the"
+                    " exchange: run `trader order resolve`"
+                )
 
 
 def open_journal(session: Session) -> Journal | AbsentJournal:
