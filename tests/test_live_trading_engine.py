@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import Side
-from trader_cli.journal.halt import HaltedBy
+from trader_cli.journal.halt import Halt, HaltedBy, HaltLatch
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.protocol import HttpRequest
 
@@ -725,6 +727,32 @@ async def test_emergency_is_over_once_a_person_resumes(world: Rig) -> None:
     await world.pass_time(20)
 
     assert world.quantity() != 0
+
+
+class HangingLatch(HaltLatch):
+    """A latch on a disk that does not answer writes until the test lets it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.answers = threading.Event()
+        self.held_up = False
+
+    def set(self, **halt: Any) -> Halt:
+        self.held_up |= not self.answers.wait(timeout=5)
+        return super().set(**halt)
+
+
+async def test_emergency_does_not_wait_for_a_disk_that_hangs(world: Rig) -> None:
+    world.latch = latch = HangingLatch(world.root / "halt", world.machine)
+    world.by_hand("BUY", "0.1")
+    await world.start()
+
+    await world.price("83000")
+    try:
+        await world.until(lambda: world.quantity() == 0, within_s=15)
+        assert not latch.held_up
+    finally:
+        latch.answers.set()
 
 
 async def test_a_run_that_is_told_to_end_finishes_its_kill_first(world: Rig) -> None:

@@ -38,7 +38,7 @@ from trader_cli.engine.listening import Listening
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.engine.options import EngineOptions
-from trader_cli.engine.performing import Performer
+from trader_cli.engine.performing import LatchInTime, Performer
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.reconciling import Reconciling
 from trader_cli.engine.record import fact_row, user_event_row
@@ -231,7 +231,7 @@ class LiveTradingEngine:
             with insisting():
                 result = await kill(
                     self._client,
-                    self._latch,
+                    LatchInTime(self._latch),
                     clock=self._clock,
                     reason=reason,
                     by=by,
