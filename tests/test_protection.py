@@ -43,6 +43,12 @@ def test_distances_are_roi_divided_by_leverage(
     assert take_profit_price(BTC, direction, entry, Decimal(8), 20) == Decimal(target)
 
 
+def test_a_price_that_is_on_the_tick_is_not_rounded_past_it() -> None:
+    target = take_profit_price(BTC, Direction.LONG, Decimal(51_748), Decimal(15), 34)
+
+    assert target == Decimal("51976.3")
+
+
 @given(direction=directions, entry=entries, roi=st.integers(1, 50), leverage=st.integers(1, 125))
 def test_rounding_never_costs_the_operator(
     direction: Direction, entry: Decimal, roi: int, leverage: int

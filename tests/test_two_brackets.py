@@ -175,16 +175,18 @@ async def test_a_trailing_stop_waits_with_its_entry_and_goes_with_it(floor: Floo
 
 
 @pytest.mark.parametrize(
-    ("direction", "entry", "rate", "start"),
+    ("direction", "entry", "rate", "mark", "start"),
     [
-        (Direction.LONG, "94000", "2", "95880.0"),
-        (Direction.LONG, "94000", "0.5", "95000.2"),  # 94470 lies below the market
-        (Direction.SHORT, "96000", "2", "94080.0"),
-        (Direction.SHORT, "96000", "0.5", "94999.9"),
+        (Direction.LONG, "94000", "2", "95000", "95880.0"),
+        (Direction.LONG, "94000", "0.5", "95000", "95095.2"),  # 94470 lies below the market
+        (Direction.LONG, "94000", "0.5", "95020", "95115.1"),  # mark leads the book
+        (Direction.SHORT, "96000", "2", "95000", "94080.0"),
+        (Direction.SHORT, "96000", "0.5", "95000", "94905.0"),
+        (Direction.SHORT, "96000", "0.5", "94980", "94885.0"),
     ],
 )
 def test_a_waiting_trailing_stop_starts_beyond_the_market(
-    direction: Direction, entry: str, rate: str, start: str
+    direction: Direction, entry: str, rate: str, mark: str, start: str
 ) -> None:
     top = BookTop(
         symbol=SYMBOL,
@@ -195,7 +197,9 @@ def test_a_waiting_trailing_stop_starts_beyond_the_market(
         venue_ms=0,
     )
 
-    plan = waiting_trailing(btc_instrument(), direction, Decimal(entry), top, Decimal(rate))
+    plan = waiting_trailing(
+        btc_instrument(), direction, Decimal(entry), top, Decimal(mark), Decimal(rate)
+    )
 
     assert plan.activate_price == Decimal(start)
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from trader_cli.domain.account import LeverageBracket
 from trader_cli.domain.instrument import Instrument, round_price_in_favour
-from trader_cli.domain.numbers import HUNDRED, ONE, to_text
+from trader_cli.domain.numbers import HUNDRED, to_text
 from trader_cli.domain.terms import Direction
 
 CALLBACK_RATE_MIN: Final = Decimal("0.1")
@@ -52,7 +52,8 @@ class StopProblem:
 def price_at_roi(entry: Decimal, direction: Direction, roi_pct: Decimal, leverage: int) -> Decimal:
     """Return the unrounded price at which the position has earned `roi_pct` (negative: lost)."""
     assert leverage >= 1, "the leverage in effect is a whole number from 1"
-    return entry * (ONE + direction.sign * roi_pct / HUNDRED / leverage)
+    # Divided last: a quotient that is cut off earlier would cost a tick when rounded.
+    return entry + direction.sign * entry * roi_pct / (HUNDRED * leverage)
 
 
 def stop_price(

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from trader_cli.domain.account import BookTop, Position
 from trader_cli.domain.client_id import Leg
@@ -38,6 +39,8 @@ from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, rest_a
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
+
+_BEYOND: Final = Decimal("0.001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +84,14 @@ async def rest_bracket(
     await orders.clean_up_exits(request.symbol, position_side=request.position_side)
     trailing = None
     if callback_rate is not None:
-        instrument, top = await asyncio.gather(
-            orders.instrument(request.symbol), orders.book(request.symbol)
+        instrument, top, mark = await asyncio.gather(
+            orders.instrument(request.symbol),
+            orders.book(request.symbol),
+            orders.client.get_mark_price(request.symbol),
         )
-        trailing = waiting_trailing(instrument, direction, request.price, top, callback_rate)
+        trailing = waiting_trailing(
+            instrument, direction, request.price, top, mark.mark_price, callback_rate
+        )
     plan = ProtectionPlan(
         stop_price=stop_price, take_profit_price=take_profit_price, trailing=trailing
     )
@@ -131,20 +138,22 @@ def waiting_trailing(
     direction: Direction,
     entry_price: Decimal,
     top: BookTop,
+    mark: Decimal,
     callback_rate: Decimal,
 ) -> TrailingPlan:
     """Return a trailing stop that can rest before its entry has filled.
 
     It begins to trail once price has gained `callback_rate` percent on the entry, which locks in
     about the entry's price; but the exchange takes only a start beyond the present price, so it
-    is never nearer than one tick beyond the book.
+    is never nearer than 0.1 % beyond book and mark: they move while the entry is placed.
 
     Source: binance-usdm reference §7.2 (activatePrice on the far side of the last price).
     """
     sign = direction.sign
     gained = entry_price * (ONE + sign * callback_rate / HUNDRED)
-    beyond = top.far(direction.entry_side) + sign * instrument.tick_size
-    start = max(gained, beyond) if direction is Direction.LONG else min(gained, beyond)
+    worst = max if direction is Direction.LONG else min
+    present = worst(top.far(direction.entry_side), mark)
+    start = worst(gained, present * (ONE + sign * _BEYOND))
     price = round_price_in_favour(instrument, start, direction.exit_side)
     return TrailingPlan(callback_rate=callback_rate, activate_price=price)
 
