@@ -7,6 +7,7 @@ in a fresh one alike.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -22,3 +23,8 @@ collect_ignore = ["conformance"]
 # A busy machine must not fail a property: nothing here is judged by the clock.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so do the children of that: the
+# commands that are interrupted here would go on for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
