@@ -230,6 +230,17 @@ def test_missing_keys_and_dead_servers_have_their_own_exit_codes(
         assert "s" * 40 not in outcome.out + outcome.err
 
 
+def test_kill_of_a_dead_server_does_not_leave_its_caller_without_a_word(tmp_path: Path) -> None:
+    trader = Trader(root=tmp_path)
+    (tmp_path / "config.toml").write_text("[kill]\ndeadline_s = 3\n")
+
+    outcome = trader("kill", "--all", "--json", env={"TRADER_REST_URL": "http://127.0.0.1:1"})
+
+    assert (outcome.code, outcome.error["kind"]) == (11, "not_flat")
+    assert "paper: halted, not proven flat yet; going on for up to 3 s" in outcome.err
+    assert "no connection to the exchange" in outcome.error["message"]
+
+
 def test_broken_configuration_is_told_whole_and_does_not_stop_a_halt(tmp_path: Path) -> None:
     trader = Trader(root=tmp_path)
     (tmp_path / "config.toml").write_text('[risk]\nmax_position_usd = "x"\nunheard_of = 1\n')

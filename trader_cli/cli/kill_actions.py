@@ -38,6 +38,8 @@ from trader_cli.trading.kill import kill as kill_account
 
 _JOURNAL_WAIT_MS: Final = 50
 _LATCH_WAIT_S: Final = 2.0
+_SILENT_S: Final = 2.0
+"""Whoever kills is not left without a word for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,21 @@ class _Place:
             self._end_engine()
 
     async def kill(self) -> Json:
-        """Kill and return the environment's object of the contract."""
+        """Kill and return the environment's object of the contract; say so where it takes long."""
+        killing = asyncio.ensure_future(self._kill())
+        try:
+            _, late = await asyncio.wait({killing}, timeout=_SILENT_S)
+            if late:
+                halted = "halted" if self._error is None else "NOT HALTED"
+                self._invocation.say(
+                    f"{self.settings.environment.value}: {halted}, not proven flat yet; going on "
+                    f"for up to {self.settings.kill.deadline_s} s"
+                )
+            return await killing
+        finally:
+            killing.cancel()
+
+    async def _kill(self) -> Json:
         try:
             client = await asyncio.to_thread(make_client, self.settings)
         except TraderError as error:
@@ -271,7 +287,8 @@ def _tables(results: list[Json]) -> list[Table]:
     for row in results:
         proven = "flat" if row["flat"] else "done" if row["done"] else "NOT FLAT"
         halted = "halted" if row["halted"] else "NOT HALTED"
-        said = f"{row['env']}: {proven}, {halted}, {row['rounds']} rounds, {row['elapsed_ms']} ms"
+        rounds = "1 round" if row["rounds"] == 1 else f"{row['rounds']} rounds"
+        said = f"{row['env']}: {proven}, {halted}, {rounds}, {row['elapsed_ms']} ms"
         tables.append(Table(title=said, columns=()))
         if row["cancelled"]:
             tables.append(orders_table("Cancelled", row["cancelled"]))

@@ -10,6 +10,7 @@ Knows integers (ticks, steps, 1e-8 of quote). Must not know contracts, books or 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -107,7 +108,7 @@ class _Candles:
         )
 
 
-class Tape:
+class Tape(ABC):
     """One symbol's prints and candles. Prints are numbered from 0 in the order of time."""
 
     def __init__(self, symbol: str, grain: Grain, candles: _Candles) -> None:
@@ -125,24 +126,24 @@ class Tape:
         """The time of the last print; nothing happens after it."""
         return self.prints(len(self) - 1, len(self))[0].time_ms
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def count_until(self, time_ms: int) -> int:
         """Return how many prints are not after `time_ms`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prints(self, first: int, after: int) -> list[Print]:
         """Return prints [first, after)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def number_of(self, trade_id: int) -> int | None:
         """Return the number of the print with that id, None if there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def first_outside(self, first: int, after: int, low: int, high: int) -> int:
         """Return the first of [first, after) whose price is not in [low, high], else `after`."""
-        raise NotImplementedError
 
     def stretch(self, start_ms: int, end_ms: int) -> Stretch | None:
         """Return what was printed in [start_ms, end_ms), None if nothing was."""
