@@ -234,10 +234,15 @@ def test_kill_of_a_dead_server_does_not_leave_its_caller_without_a_word(tmp_path
     trader = Trader(root=tmp_path)
     (tmp_path / "config.toml").write_text("[kill]\ndeadline_s = 3\n")
 
-    outcome = trader("kill", "--all", "--json", env={"TRADER_REST_URL": "http://127.0.0.1:1"})
+    outcome = trader(
+        "kill",
+        "--all",
+        "--json",
+        env={"TRADER_ENV": "testnet", "TRADER_REST_URL": "http://127.0.0.1:1", **KEYS},
+    )
 
     assert (outcome.code, outcome.error["kind"]) == (11, "not_flat")
-    assert "paper: halted, not proven flat yet; going on for up to 3 s" in outcome.err
+    assert "testnet: halted, not proven flat yet; going on for up to 3 s" in outcome.err
     assert "no connection to the exchange" in outcome.error["message"]
 
 
