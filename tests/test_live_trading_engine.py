@@ -305,11 +305,15 @@ class LateLedgerSession(MemorySession):
     """Lists no execution from a time on, as an exchange's ledger may that lags behind."""
 
     hides_from_ms: int | None = None
+    shows_once = False
 
     @asynccontextmanager
     async def _answered(self, request: HttpRequest) -> AsyncIterator[MemoryResponse]:
         async with super()._answered(request) as answer:
-            if self.hides_from_ms is not None and request.path.endswith("/userTrades"):
+            is_late = self.hides_from_ms is not None and request.path.endswith("/userTrades")
+            if is_late and self.shows_once:
+                self.shows_once = False
+            elif is_late:
                 rows = [r for r in json.loads(answer.body) if r["time"] < self.hides_from_ms]
                 answer = replace(answer, body=json.dumps(rows).encode())
             yield answer
@@ -343,6 +347,31 @@ async def test_trade_that_the_ledger_ends_late_takes_nothing_from_the_flips_othe
     await world.until(lambda: len(world.reports("closed")) >= 2, within_s=8)
     reasons = [row["reason"] for row in world.reports("closed")]
     assert reasons == ["closed at the exchange", "CUT_LOSS"]
+
+
+async def test_exit_does_not_wait_while_an_earlier_trade_of_the_symbol_is_booked(
+    world: Rig,
+) -> None:
+    """A late ledger takes five seconds; a CUT_LOSS that comes meanwhile has none of them."""
+    session = LateLedgerSession(world.paper)
+    await world.start(session=session)
+    world.decide("LONG")
+    await world.enter()
+    await world.pass_time(1)
+    session.hides_from_ms = world.clock.now_ms()
+    world.decide("SHORT")
+    await world.until(
+        lambda: [row for row in world.open_orders() if row["side"] == "SELL"], within_s=10
+    )
+    await world.fill_resting()
+    await world.until(lambda: len(world.reports("protected")) == 2, within_s=5)
+    # The reconcile sees that the first half is over; who settles it does not see it again.
+    session.shows_once = True
+    await world.until(lambda: not session.shows_once, within_s=60)
+
+    world.decide("CUT_LOSS")
+
+    await world.until(lambda: world.quantity() == 0, within_s=1.5)
 
 
 async def test_flip_does_not_wait_for_the_streams_word_that_it_closed(tmp_path: Path) -> None:
