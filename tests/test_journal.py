@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trader_cli.domain.client_id import Leg, client_order_id
@@ -258,6 +260,79 @@ def test_a_changed_row_is_found(path: Path, statement: str, broken: int) -> None
         tamper(path, statement)
 
         assert journal.verify() == broken
+
+
+def test_an_order_that_leaves_at_once_is_written_with_its_sending(journal: Journal) -> None:
+    request = market("a")
+
+    journal.record_intent(
+        source="a", leg=Leg.ENTRY, attempt=0, request=request, details={}, leaving=True
+    )
+
+    found = journal.intent(request.client_order_id)
+    assert found is not None
+    assert (found.status, found.last_seq) == (IntentStatus.SENT, 2)
+    assert [row.kind for row in journal.rows()] == ["intent", "intent_event"]
+    assert [row.data.get("event") for row in journal.rows()] == [None, "send"]
+    assert journal.verify() is None
+
+
+def test_an_id_journaled_before_leaves_no_row_when_it_comes_again(journal: Journal) -> None:
+    name = intend(journal, market("a"))
+
+    with pytest.raises(BrokenInvariant, match="journaled before"):
+        journal.record_intent(
+            source="b", leg=Leg.EXIT, attempt=3, request=market("a"), details={}, leaving=True
+        )
+
+    found = journal.intent(name)
+    assert found is not None
+    assert (found.source, found.status) == ("s", IntentStatus.INTENDED)
+    assert len(list(journal.rows())) == 1
+    assert journal.verify() is None
+
+
+@given(
+    lives=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.lists(
+                st.tuples(
+                    st.sampled_from(IntentEvent),
+                    st.dictionaries(
+                        st.sampled_from(["order_id", "filled_quantity", "change", "über"]),
+                        st.none() | st.integers() | st.decimals(0, 9, places=3) | st.text(),
+                    ),
+                ),
+                max_size=4,
+            ),
+        ),
+        max_size=4,
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_the_index_is_what_the_rows_add_up_to(
+    lives: list[tuple[bool, list[tuple[IntentEvent, dict[str, object]]]]],
+) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Journal.open(Path(folder) / "journal.db", FixedClock()) as journal,
+    ):
+        for number, (leaving, events) in enumerate(lives):
+            request = market("a", number)
+            journal.record_intent(
+                source="a",
+                leg=Leg.ENTRY,
+                attempt=number,
+                request=request,
+                details={"mark": Decimal("1.50")},
+                leaving=leaving,
+            )
+            for event, details in events:
+                with contextlib.suppress(BrokenInvariant):
+                    journal.record_event(request.client_order_id, event, details)
+
+        assert journal.verify() is None
 
 
 def test_an_index_that_differs_from_the_rows_is_found_and_rebuilt(path: Path) -> None:

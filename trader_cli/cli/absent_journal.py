@@ -31,6 +31,7 @@ class AbsentJournal:
         attempt: int,
         request: OrderRequest,
         details: JsonObject,
+        leaving: bool = False,
         deadline_ms: int | None = None,
         keep: bool = False,
     ) -> None:
@@ -46,6 +47,7 @@ class AbsentJournal:
         details: JsonObject,
         since_ms: int,
         admit: Callable[[Sequence[IntentRecord]], None],
+        leaving: bool = False,
     ) -> None:
         self._refuse()
 

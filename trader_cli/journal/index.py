@@ -6,15 +6,16 @@ It can always be derived from the rows again; it exists so that a restart does n
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import OrderRequest
 from trader_cli.domain.order_life_cycle import IntentStatus
-from trader_cli.journal.encoding import DecodedObject, decode, encode
+from trader_cli.journal.encoding import DecodedObject, JsonObject, decode, encode
 from trader_cli.journal.errors import JournalCorrupt
 from trader_cli.journal.requests import request_from_json, request_to_json
 
@@ -58,6 +59,18 @@ class IntentRecord:
     last_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an intent stands, which is all that its next event has to know.
+
+    Attributes:
+        outcome: as text, the way it lies in the table.
+    """
+
+    status: IntentStatus
+    outcome: str
+
+
 def find(
     connection: sqlite3.Connection, where: str = "TRUE", values: tuple[str | int, ...] = ()
 ) -> list[IntentRecord]:
@@ -74,6 +87,65 @@ def touched_since(connection: sqlite3.Connection, since_ms: int) -> list[IntentR
 def find_one(connection: sqlite3.Connection, client_order_id: str) -> IntentRecord | None:
     found = find(connection, "client_order_id = ?", (client_order_id,))
     return found[0] if found else None
+
+
+def find_standing(connection: sqlite3.Connection, client_order_id: str) -> Standing | None:
+    query = "SELECT status, outcome FROM intents WHERE client_order_id = ?"
+    line = connection.execute(query, (client_order_id,)).fetchone()
+    if line is None:
+        return None
+    with _readable(client_order_id):
+        return Standing(IntentStatus(line[0]), line[1])
+
+
+def begin(
+    connection: sqlite3.Connection,
+    data: Mapping[str, Any],
+    status: IntentStatus,
+    *,
+    created_ms: int,
+    updated_ms: int,
+    last_seq: int,
+) -> bool:
+    """Insert the line of a new intent, as `follow` would; False if its id is there already.
+
+    `data` is that of its row, `status` what it has come to within the same transaction.
+    """
+    line: Line = (
+        data["client_order_id"],
+        data["source"],
+        str(data["leg"]),
+        data["attempt"],
+        data["symbol"],
+        encode(data["request"]),
+        encode(data["details"]),
+        encode({}),
+        str(status),
+        created_ms,
+        updated_ms,
+        last_seq,
+    )
+    query = f"INSERT OR IGNORE INTO intents ({_COLUMNS}) VALUES ({_MARKS})"
+    return connection.execute(query, line).rowcount == 1
+
+
+def advance(
+    connection: sqlite3.Connection,
+    client_order_id: str,
+    before: Standing,
+    status: IntentStatus,
+    details: JsonObject,
+    *,
+    local_ms: int,
+    last_seq: int,
+) -> None:
+    """Write down an event's outcome, as `follow` would, without touching what it cannot change."""
+    outcome = encode({**decode(before.outcome), **details}) if details else before.outcome
+    connection.execute(
+        "UPDATE intents SET status = ?, outcome = ?, updated_ms = ?, last_seq = ?"
+        " WHERE client_order_id = ?",
+        (str(status), outcome, local_ms, last_seq, client_order_id),
+    )
 
 
 def store(connection: sqlite3.Connection, record: IntentRecord) -> None:
@@ -151,7 +223,7 @@ def _from_line(line: Line) -> IntentRecord:
     """Return the record a line holds; nobody changes what is in one, so equal lines share it."""
     name, source, leg, attempt, symbol, request, details, outcome, status, *numbers = line
     created_ms, updated_ms, last_seq = numbers
-    try:
+    with _readable(name):
         return IntentRecord(
             client_order_id=name,
             source=source,
@@ -166,8 +238,14 @@ def _from_line(line: Line) -> IntentRecord:
             updated_ms=updated_ms,
             last_seq=last_seq,
         )
+
+
+@contextmanager
+def _readable(client_order_id: str) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise JournalCorrupt(
-            f"the journal's line about {name} cannot be read: {error}",
+            f"the journal's line about {client_order_id} cannot be read: {error}",
             advice="Run `trader journal verify`.",
         ) from error

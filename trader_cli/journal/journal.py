@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from trader_cli.clock import Clock
 from trader_cli.domain.client_id import Leg
@@ -99,6 +99,14 @@ class JournalRow:
     hash: str
 
 
+class _Appended(NamedTuple):
+    """A row just appended."""
+
+    seq: int
+    local_ms: int
+    digest: str
+
+
 class Journal:
     """One environment's journal; safe to call from several threads and processes."""
 
@@ -152,10 +160,13 @@ class Journal:
         attempt: int,
         request: OrderRequest,
         details: JsonObject,
+        leaving: bool = False,
         deadline_ms: int | None = None,
         keep: bool = False,
     ) -> None:
         """Write down what is about to be sent; on disk when it returns.
+
+        `leaving` says that nothing is between this and the send: SEND is written with it.
 
         `deadline_ms` bounds the whole wait (None: WAIT_MS for other writers, DISK_MS in all).
         With `keep` a row that misses it stays in line and is written when the disk takes it.
@@ -167,7 +178,7 @@ class Journal:
         """
         data = _intent_data(source, leg, attempt, request, details)
         self._write(
-            lambda connection: self._append_intent(connection, request.client_order_id, data),
+            lambda connection: self._append_intent(connection, data, leaving=leaving),
             durable=True,
             deadline_ms=deadline_ms,
             keep=keep,
@@ -183,11 +194,13 @@ class Journal:
         details: JsonObject,
         since_ms: int,
         admit: Admit,
+        leaving: bool = False,
     ) -> None:
         """Let `admit` judge and write down the order as one step, across processes too.
 
         `admit` is given every intent that something was recorded about since `since_ms`, local
         time; while it runs nobody else can record one. It runs in another thread and must be pure.
+        `leaving` as in `record_intent`.
         Other tasks go on while a slow disk is waited for; on disk when it returns.
 
         Raises:
@@ -199,7 +212,7 @@ class Journal:
 
         def judge_and_append(connection: sqlite3.Connection) -> None:
             admit(index.touched_since(connection, since_ms))
-            self._append_intent(connection, request.client_order_id, data)
+            self._append_intent(connection, data, leaving=leaving)
 
         await self._writer.write_aside(judge_and_append, lock_ms=WAIT_MS, patience_ms=DISK_MS)
 
@@ -225,17 +238,17 @@ class Journal:
         """
 
         def append(connection: sqlite3.Connection) -> IntentStatus:
-            known = index.find_one(connection, client_order_id)
-            if known is None:
+            before = index.find_standing(connection, client_order_id)
+            if before is None:
                 raise BrokenInvariant(f"{event} of {client_order_id}, which was never journaled")
-            status = next_status(known.status, event)
-            data: JsonObject = {
-                "client_order_id": client_order_id,
-                "event": event,
-                "status": status,
-                "details": details,
-            }
-            self._append_about(connection, known, INTENT_EVENT, data)
+            status = next_status(before.status, event)
+            data = _event_data(client_order_id, event, status, details)
+            row = self._append(connection, INTENT_EVENT, data)
+            index.advance(
+                *(connection, client_order_id, before, status, details),
+                local_ms=row.local_ms,
+                last_seq=row.seq,
+            )
             return status
 
         return self._write(append, durable=durable, deadline_ms=deadline_ms, keep=keep)
@@ -258,7 +271,7 @@ class Journal:
         """
         _refuse_own_kind(kind)
         return self._write(
-            lambda connection: self._append(connection, kind, data)[0],
+            lambda connection: self._append(connection, kind, data).seq,
             durable=durable,
             deadline_ms=deadline_ms,
             keep=keep,
@@ -273,7 +286,7 @@ class Journal:
         """
         _refuse_own_kind(kind)
         return await self._writer.write_aside(
-            lambda connection: self._append(connection, kind, data)[0],
+            lambda connection: self._append(connection, kind, data).seq,
             lock_ms=WAIT_MS,
             patience_ms=DISK_MS,
         )
@@ -470,39 +483,42 @@ class Journal:
         with self._lock:
             self._connection.close()
 
-    def _append(
-        self, connection: sqlite3.Connection, kind: str, data: JsonObject
-    ) -> tuple[int, int, str]:
+    def _append(self, connection: sqlite3.Connection, kind: str, data: JsonObject) -> _Appended:
         """Append in the running transaction, chained to what is the last row by now."""
         found = connection.execute("SELECT seq, hash FROM rows ORDER BY seq DESC LIMIT 1")
-        last_seq, previous = found.fetchone() or (0, CHAIN_START)
-        seq, local_ms, text = last_seq + 1, self._clock.now_ms(), encode(data)
-        digest = chain_hash(previous, seq=seq, local_ms=local_ms, kind=kind, data=text)
+        return self._append_to(found.fetchone() or (0, CHAIN_START), connection, kind, data)
+
+    def _append_to(
+        self, last: tuple[int, str], connection: sqlite3.Connection, kind: str, data: JsonObject
+    ) -> _Appended:
+        seq, local_ms, text = last[0] + 1, self._clock.now_ms(), encode(data)
+        digest = chain_hash(last[1], seq=seq, local_ms=local_ms, kind=kind, data=text)
         connection.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?, ?)", (seq, local_ms, kind, text, digest)
         )
-        return seq, local_ms, text
+        return _Appended(seq, local_ms, digest)
 
     def _append_intent(
-        self, connection: sqlite3.Connection, client_order_id: str, data: JsonObject
+        self, connection: sqlite3.Connection, data: DecodedObject, *, leaving: bool
     ) -> None:
-        if index.find_one(connection, client_order_id) is not None:
+        name, status = data["client_order_id"], IntentStatus.INTENDED
+        row = self._append(connection, INTENT, data)
+        created_ms = row.local_ms
+        if leaving:
+            status = next_status(status, IntentEvent.SEND)
+            event = _event_data(name, IntentEvent.SEND, status, {})
+            row = self._append_to((row.seq, row.digest), connection, INTENT_EVENT, event)
+        is_new = index.begin(
+            *(connection, data, status),
+            created_ms=created_ms,
+            updated_ms=row.local_ms,
+            last_seq=row.seq,
+        )
+        if not is_new:  # and the row goes with its transaction
             raise BrokenInvariant(
-                f"client order id {client_order_id} was journaled before",
+                f"client order id {name} was journaled before",
                 advice="Ask the exchange about it: `trader order resolve`.",
             )
-        self._append_about(connection, None, INTENT, data)
-
-    def _append_about(
-        self,
-        connection: sqlite3.Connection,
-        known: IntentRecord | None,
-        kind: str,
-        data: JsonObject,
-    ) -> None:
-        seq, local_ms, text = self._append(connection, kind, data)
-        record = index.follow(known, seq=seq, local_ms=local_ms, kind=kind, data=decode(text))
-        index.store(connection, record)
 
     def _first_broken_row(self) -> int | None:
         previous, expected = CHAIN_START, 1
@@ -552,7 +568,7 @@ class Journal:
 
 def _intent_data(
     source: str, leg: Leg, attempt: int, request: OrderRequest, details: JsonObject
-) -> JsonObject:
+) -> DecodedObject:
     return {
         "client_order_id": request.client_order_id,
         "source": source,
@@ -560,6 +576,17 @@ def _intent_data(
         "attempt": attempt,
         "symbol": request.symbol,
         "request": request_to_json(request),
+        "details": details,
+    }
+
+
+def _event_data(
+    client_order_id: str, event: IntentEvent, status: IntentStatus, details: JsonObject
+) -> JsonObject:
+    return {
+        "client_order_id": client_order_id,
+        "event": event,
+        "status": status,
         "details": details,
     }
 

@@ -116,6 +116,7 @@ class IntentJournal(Protocol):
         attempt: int,
         request: OrderRequest,
         details: JsonObject,
+        leaving: bool = ...,
         deadline_ms: int = ...,
         keep: bool = ...,
     ) -> None: ...
@@ -129,6 +130,7 @@ class IntentJournal(Protocol):
         details: JsonObject,
         since_ms: int,
         admit: Callable[[Sequence[IntentRecord]], None],
+        leaving: bool = ...,
     ) -> None: ...
     def record_event(
         self,
