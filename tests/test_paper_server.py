@@ -28,7 +28,8 @@ from trader_cli.domain.terms import OrderStatus, Side
 from trader_cli.errors import OutcomeUnknown
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
-from trader_cli.paper.exchange import ROUTES, ExchangeSettings
+from trader_cli.paper.every_route import ROUTES
+from trader_cli.paper.exchange import ExchangeSettings
 from trader_cli.paper.faults import ANSWERS, FaultKind
 from trader_cli.paper.limits import RateLimitSettings
 

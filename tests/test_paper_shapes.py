@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.paper import FUNDING_MS, PaperVenue
-from trader_cli.paper.exchange import ROUTES
+from trader_cli.paper.every_route import ROUTES
 from trader_cli.paper.faults import FaultKind
 
 ORDER: Final = {

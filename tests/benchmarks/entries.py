@@ -31,6 +31,7 @@ from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
+from trader_cli.paper.every_route import ROUTES
 from trader_cli.paper.exchange import Exchange, ExchangeSettings
 from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.limits import RateLimitSettings
@@ -98,6 +99,7 @@ class Floor:
         self.clock = ManualClock(market.now_ms)
         settings = VenueSettings(initial_balance=Decimal(10**6))
         self.exchange = Exchange(
+            routes=ROUTES,
             venue=Venue(contracts, market, MemoryState(), settings, market.now_ms),
             market=market,
             keys=KEYS,

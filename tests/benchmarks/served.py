@@ -21,6 +21,7 @@ from typing import cast
 
 from trader_cli.clock import SystemClock
 from trader_cli.paper.auth import KeyPair
+from trader_cli.paper.every_route import ROUTES
 from trader_cli.paper.exchange import Exchange, ExchangeSettings
 from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.limits import RateLimitSettings
@@ -45,6 +46,7 @@ def serve_exchange(folder: Path) -> None:
         initial_balance=Decimal(10**9), open_order_limits=False, group_commit=True
     )
     exchange = Exchange(
+        routes=ROUTES,
         venue=Venue(contracts, market, state, settings, clock.now_ms()),
         market=market,
         keys=KEYS,

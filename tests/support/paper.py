@@ -22,6 +22,7 @@ from trader_cli.clock import SystemClock
 from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.terms import Side
 from trader_cli.paper.auth import KeyPair
+from trader_cli.paper.every_route import ROUTES
 from trader_cli.paper.exchange import Exchange, ExchangeSettings
 from trader_cli.paper.instruments import CONTRACTS
 from trader_cli.paper.market import Candle, Depth, Funding, FundingSettled, MarketTick
@@ -291,6 +292,7 @@ class PaperVenue:
         self.market = market or SteadyMarket(now_ms=self.clock.now_ms())
         contracts = {symbol: CONTRACTS[symbol] for symbol in self.market.symbols}
         self.exchange = Exchange(
+            routes=ROUTES,
             venue=Venue(
                 contracts,
                 self.market,

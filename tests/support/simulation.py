@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from trader_cli.paper.auth import KeyPair
+from trader_cli.paper.every_route import ROUTES
 from trader_cli.paper.exchange import Exchange, ExchangeSettings
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.instruments import CONTRACTS
@@ -69,6 +70,7 @@ class Simulation:
             START_MS,
         )
         self.exchange = Exchange(
+            routes=ROUTES,
             venue=venue,
             market=market,
             keys=KEYS,

@@ -40,29 +40,14 @@ from trader_cli.paper.protocol import (
 )
 from trader_cli.paper.public_keys import restored_keys
 from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.paper.routes import Route, RouteTable, table
-from trader_cli.paper.routes_account import ACCOUNT_ROUTES, LISTEN_KEY_ROUTES, ORDER_ROUTES
-from trader_cli.paper.routes_control import CONTROL_ROUTES
-from trader_cli.paper.routes_elsewhere import ELSEWHERE_ROUTES
-from trader_cli.paper.routes_market import MARKET_ROUTES
-from trader_cli.paper.routes_reference import REFERENCE_ROUTES
+from trader_cli.paper.routes import Route, RouteTable
 from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS, Subscriptions
 from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 from trader_cli.paper.venue import Venue
 from trader_cli.paper.ws_api import WsApi
 
-ROUTES: Final[RouteTable] = table(
-    MARKET_ROUTES,
-    REFERENCE_ROUTES,
-    ELSEWHERE_ROUTES,
-    ORDER_ROUTES,
-    ACCOUNT_ROUTES,
-    LISTEN_KEY_ROUTES,
-    CONTROL_ROUTES,
-)
 _OK: Final = 200
 _SPOT: Final = "/api/"
-_ORDERS: Final = frozenset(route.path for route in ORDER_ROUTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +79,7 @@ class Exchange:
     """One paper exchange. Not thread-safe: one owner calls it.
 
     Attributes:
+        routes: every call it answers, which is `every_route.ROUTES` in full.
         keys: the keys the account may be used with.
         ws_api: the WebSocket trading API.
         convert, downloads: desks of their own; they move no money.
@@ -106,6 +92,7 @@ class Exchange:
     def __init__(
         self,
         *,
+        routes: RouteTable,
         venue: Venue,
         market: Market,
         keys: KeyPair,
@@ -115,6 +102,7 @@ class Exchange:
         facts: Mapping[str, object] | None = None,
         contracts: Mapping[str, Contract] = CONTRACTS,
     ) -> None:
+        self.routes = routes
         self.venue = venue
         self.market = market
         self.contracts = contracts
@@ -137,13 +125,13 @@ class Exchange:
         self.stop_requested = False
         self.new_key = new_key
         self.keys = KeyRing(keys, *restored_keys(venue))
-        self.ws_api = WsApi(self, ROUTES, self.keys)
+        self.ws_api = WsApi(self, routes, self.keys)
         self._streams = MarketStreams(market, contracts, self.status_of)
         self._told_streams = True  # so that the first round tells the market what is heard
 
     def handle(self, request: HttpRequest, now_ms: int) -> HttpResponse:
         """Answer one request."""
-        route = ROUTES.get((request.method, request.path))
+        route = self.routes.get((request.method, request.path))
         try:
             if route is None:
                 raise VenueRefusal(-5000, request.path, request.method)
@@ -188,9 +176,9 @@ class Exchange:
         """Return how long a transport has to hold a request back before it is handled."""
         if not self.settings.latency_ms:
             return 0.0
-        route = ROUTES.get((method, path))
-        concerns_orders = route is not None and route.method != "GET" and route.path in _ORDERS
-        return self.settings.latency_ms / 1_000 if concerns_orders else 0.0
+        route = self.routes.get((method, path))
+        is_late = route is not None and route.changes_orders
+        return self.settings.latency_ms / 1_000 if is_late else 0.0
 
     def commit(self) -> None:
         """Make everything answered so far durable; to be called before an answer leaves."""

@@ -1,7 +1,7 @@
 """The table of everything the exchange answers: one row a call, one place to add one more.
 
-Knows for each call its method, path, security, weight and handler. What a handler does is in
-`routes_market.py` (open data), `routes_account.py` (orders, account) and `routes_control.py`.
+Knows what a row says: method, path, security, weight, handler. The rows are in `routes_*.py` by
+subject, with what their handlers do; `every_route.py` puts them together.
 
 Source: binance-usdm reference §3.1, §4, §6-§9, §14.
 """
@@ -31,6 +31,7 @@ class Route:
     Attributes:
         weight: request weight, by rule where it depends on the parameters.
         orders_10s, orders_1m: what it adds to the account's order counts.
+        changes_orders: it reaches the orders, so that it is on its way as long as orders are.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Route:
     weight: int | WeightRule = 1
     orders_10s: int = 0
     orders_1m: int = 0
+    changes_orders: bool = False
 
     @property
     def writes_orders(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from trader_cli.paper.auth import Security
@@ -218,7 +219,7 @@ def _stock_contract(_exchange: Exchange, _params: Params, _now_ms: int) -> objec
 _ONE_ORDER: Final = (1, 1)
 _BATCH: Final = (BATCH_ORDERS_MAX, 1)
 
-ORDER_ROUTES: Final = (
+_ORDER_CALLS: Final = (
     _signed("POST", "/fapi/v1/order", _venue(Venue.place_order), weight=0, orders=_ONE_ORDER),
     _signed("PUT", "/fapi/v1/order", _venue(Venue.modify_order), weight=0, orders=_ONE_ORDER),
     _signed("DELETE", "/fapi/v1/order", _venue(Venue.cancel_order)),
@@ -242,6 +243,9 @@ ORDER_ROUTES: Final = (
     _signed("DELETE", "/fapi/v1/algoOpenOrders", _venue(Venue.cancel_all_algo)),
     _signed("GET", "/fapi/v1/openAlgoOrders", _venue(Venue.open_algo), weight=by_symbol(1, 40)),
     _signed("GET", "/fapi/v1/allAlgoOrders", _venue(Venue.all_algo), weight=5),
+)
+ORDER_ROUTES: Final = tuple(
+    replace(call, changes_orders=call.method != "GET") for call in _ORDER_CALLS
 )
 
 ACCOUNT_ROUTES: Final = (

@@ -16,6 +16,7 @@ from typing import Final
 
 from trader_cli.clock import Clock, SystemClock
 from trader_cli.paper.auth import KeyPair
+from trader_cli.paper.every_route import ROUTES
 from trader_cli.paper.exchange import Exchange, ExchangeSettings
 from trader_cli.paper.limits import RateLimitSettings
 from trader_cli.paper.market_choice import Chosen, choose_market, kind_of
@@ -97,6 +98,7 @@ def build_exchange(chosen: Chosen, state: State, options: PaperOptions, keys: Ke
     now_ms = max(chosen.market.now_ms, chosen.clock.now_ms())
     clock = chosen.clock
     return Exchange(
+        routes=ROUTES,
         venue=Venue(
             chosen.contracts,
             chosen.market,
