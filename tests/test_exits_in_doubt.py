@@ -11,13 +11,15 @@ import pytest
 
 from tests.simulations.world import JumpingClock, LateSession
 from tests.support.engine_rig import rig
-from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
+from tests.support.fake_client import START_MS, SYMBOL, FakeVenue, Floor, build_floor, unknown
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus, next_status
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import AlgoStatus, Direction
 from trader_cli.engine.protecting import is_stuck
-from trader_cli.errors import NotSent, RateLimited, VenueError
+from trader_cli.errors import NotSent, OutcomeUnknown, RateLimited, VenueError
 from trader_cli.paper.faults import FaultKind
+from trader_cli.trading.brackets import Protection
+from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.position_manager import PositionManager
 from trader_cli.trading.position_terms import EntryStyle, Opened
 from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
@@ -242,6 +244,97 @@ async def test_a_firing_stop_is_given_two_seconds(
     firing = replace(stop, status=status, updated_ms=START_MS)
 
     assert is_stuck(firing, START_MS + after_ms) is stuck
+
+
+async def move_stop(floor: Floor, price: str) -> Protection:
+    [position] = await floor.venue.get_positions()
+    plan = ProtectionPlan(stop_price=Decimal(price))
+    return await floor.run(floor.orders.protect(position, plan, source="m"))
+
+
+async def test_a_cancel_without_an_answer_holds_up_no_swap_of_stops(floor: Floor) -> None:
+    """The request itself may hang for ten seconds; in these nobody looks after the position."""
+    await open_long(floor)
+    began_s = floor.clock.monotonic()
+    floor.venue.late = {"cancel_algo_order": 10.0}
+
+    moved = await move_stop(floor, "94500")
+
+    assert floor.clock.monotonic() - began_s < 2.5
+    assert moved.is_stopped
+    assert [row.trigger_price for row in floor.venue.stops] == [Decimal(94_500)]
+    assert floor.venue.stops[0].close_position
+
+
+class NeverCancels(FakeVenue):
+    """No cancel of a conditional order takes effect or is answered."""
+
+    async def cancel_algo_order(
+        self, algo_id: int | None = None, *, client_order_id: str | None = None
+    ) -> None:
+        await self.clock.sleep(60)
+
+
+async def test_a_cancel_that_is_never_answered_ends_the_swap_by_its_deadline(
+    tmp_path: Path,
+) -> None:
+    floor = build_floor(tmp_path, venue=NeverCancels)
+    await open_long(floor)
+    began_s = floor.clock.monotonic()
+
+    moved = await move_stop(floor, "94500")
+
+    assert [type(problem) for problem in moved.problems] == [OutcomeUnknown]
+    assert floor.clock.monotonic() - began_s <= RESOLVE_S + 0.5
+    assert floor.venue.naked == []
+    floor.journal.close()
+
+
+async def test_a_price_that_comes_to_the_bridge_during_a_swap_closes_the_position(
+    floor: Floor,
+) -> None:
+    """The bridge fires then; one that gets stuck at that was taken for a stop that rests."""
+    await open_long(floor)
+
+    def fall(method: str) -> None:
+        if method == "cancel_algo_order":
+            floor.venue.mark = Decimal(94_400)
+            for row in floor.venue.stops:
+                if not row.close_position:
+                    stuck = replace(row, status=AlgoStatus.TRIGGERING)
+                    floor.venue.algos[row.algo_id] = stuck
+
+    floor.venue.before = fall
+    moved = await move_stop(floor, "94500")
+
+    assert moved.must_close
+
+
+async def test_what_refuses_a_doubtful_stop_is_not_looked_for_where_it_is_known(
+    floor: Floor,
+) -> None:
+    await open_long(floor)
+    began_s = floor.clock.monotonic()
+    floor.venue.fail("place_conditional", unknown())
+
+    moved = await move_stop(floor, "94500")
+
+    assert moved.is_stopped
+    assert floor.clock.monotonic() - began_s <= 1.0  # asking for it, and no more
+
+
+async def test_an_exit_that_the_exchange_does_not_know_is_sent_again_at_once(
+    floor: Floor,
+) -> None:
+    floor.venue.hold("0.01")
+    [position] = await floor.venue.get_positions()
+    floor.venue.fail("send", unknown())
+    floor.venue.next_answer_after_s = 10.0
+
+    done = await floor.run(floor.orders.exit_at_market(position, source="x"))
+
+    assert done.left == 0
+    assert floor.clock.monotonic() < LOOK_AFTER_S + 0.5
 
 
 async def test_protecting_a_naked_position_by_hand_ends_before_it_was_naked_for_too_long(

@@ -802,22 +802,26 @@ class Floor:
 
 
 def build_floor(
-    folder: Path, *, limits: RiskLimits | None = None, policy: EntryPolicy | None = None
+    folder: Path,
+    *,
+    limits: RiskLimits | None = None,
+    policy: EntryPolicy | None = None,
+    venue: type[FakeVenue] = FakeVenue,
 ) -> Floor:
     """Return a floor whose journal and latch live in `folder`."""
     clock = VirtualClock()
-    venue = FakeVenue(clock)
     journal = Journal.open(folder / "journal.db", clock)
     latch = HaltLatch(folder / "halt", clock)
+    built = venue(clock)
     orders = OrderManager(
-        venue,
+        built,
         journal=journal,
         risk=RiskManager(limits or RiskLimits()),
         latch=latch,
         clock=clock,
         policy=policy or EntryPolicy(),
     )
-    return Floor(venue=venue, clock=clock, journal=journal, latch=latch, orders=orders)
+    return Floor(venue=built, clock=clock, journal=journal, latch=latch, orders=orders)
 
 
 def unknown(text: str = "timeout") -> OutcomeUnknown:

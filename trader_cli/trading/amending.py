@@ -184,7 +184,10 @@ async def _amend_whole_exit(
     )
     outcome = await rest_exit(desk, spot, price, source=source, within_s=within_s)
     if not isinstance(outcome, Resting):
-        raise Rejected(outcome.message, code=-2021, advice="The order rests as it did before.")
+        advice = "The order rests as it did before."
+        if outcome.is_replaced:
+            advice = f"It fires; if that takes long: `trader position close {order.symbol}`."
+        raise Rejected(outcome.message, code=-2021, advice=advice)
     return Amended(before=order, order=outcome.order, notes=outcome.notes)
 
 

@@ -21,7 +21,7 @@ from trader_cli.domain.instrument import round_price_in_favour
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import AlgoStatus, Direction, OrderType, PositionSide, WorkingType
-from trader_cli.errors import Rejected, TraderError, VenueError
+from trader_cli.errors import OutcomeUnknown, Rejected, TraderError, VenueError
 from trader_cli.trading.exit_orders import (
     ONE_IS_ENOUGH,
     WOULD_TRIGGER_NOW,
@@ -34,8 +34,11 @@ from trader_cli.trading.exit_orders import (
 from trader_cli.trading.flatness import held_position, held_positions
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
+from trader_cli.trading.waiting import within
 
 _WOULD_TRIGGER: Final = frozenset({WOULD_TRIGGER_NOW, -4142})
+_TAKE_AWAY_S: Final = 3.0
+"""What a cancel that is not answered and its repetition take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +58,14 @@ class Resting:
 class WouldTrigger:
     """The price is already through the trigger: the position has to be closed at market instead.
 
-    A stop that rested before still rests.
+    Attributes:
+        is_replaced: what rested before is gone, and what bridged the swap fires; else it rests.
     """
 
     leg: Leg
     trigger_price: Decimal
     message: str
+    is_replaced: bool = False
 
 
 ExitOutcome = Resting | WouldTrigger
@@ -117,10 +122,11 @@ async def rest_at_once(
         )
     ]
     trailing = None if quantity is None else plan.trailing
+    end_s = desk.clock.monotonic() + within_s
     parts = await asyncio.gather(
-        *(_place_whole(desk, spot, price, source, within_s, quantity) for spot, price in spots),
+        *(_place_whole(desk, spot, price, source, end_s, quantity) for spot, price in spots),
         _place_trailing(
-            desk, replace(spots[0][0], leg=Leg.TRAILING), trailing, source, within_s, quantity
+            desk, replace(spots[0][0], leg=Leg.TRAILING), trailing, source, end_s, quantity
         ),
     )
     stop, target, trail = (None if isinstance(part, TraderError) else part for part in parts)
@@ -137,14 +143,14 @@ async def _place_whole(
     spot: ExitSpot,
     price: Decimal | None,
     source: str,
-    within_s: float,
+    end_s: float,
     quantity: Decimal | None,
 ) -> ExitOutcome | TraderError | None:
     if price is None:
         return None
     try:
         return Resting(
-            order=await place_exit(desk, exit_request(spot, price), spot, source, within_s)
+            order=await place_exit(desk, exit_request(spot, price), spot, source, end_s=end_s)
         )
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
@@ -153,7 +159,7 @@ async def _place_whole(
             return error
     except TraderError as error:
         return error
-    return await _place_share(desk, spot, price, source, within_s, quantity)
+    return await _place_share(desk, spot, price, source, end_s, quantity)
 
 
 async def _place_share(
@@ -161,7 +167,7 @@ async def _place_share(
     spot: ExitSpot,
     price: Decimal,
     source: str,
-    within_s: float,
+    end_s: float,
     quantity: Decimal,
 ) -> ExitOutcome | TraderError:
     """Cover what one entry can fill, beside a closePosition order that rests already."""
@@ -170,7 +176,9 @@ async def _place_share(
         f"part too when it is reached first; ours covers {to_text(quantity)}"
     )
     try:
-        order = await place_exit(desk, exit_request(spot, price, quantity), spot, source, within_s)
+        order = await place_exit(
+            desk, exit_request(spot, price, quantity), spot, source, end_s=end_s
+        )
     except Rejected as error:
         return _would_trigger(spot, price, error) if error.code in _WOULD_TRIGGER else error
     except TraderError as error:
@@ -183,14 +191,14 @@ async def _place_trailing(
     spot: ExitSpot,
     plan: TrailingPlan | None,
     source: str,
-    within_s: float,
+    end_s: float,
     quantity: Decimal | None,
 ) -> ExitOutcome | TraderError | None:
     if plan is None or quantity is None:
         return None
     try:
         request = trailing_request(spot, plan, quantity)
-        return Resting(order=await place_exit(desk, request, spot, source, within_s))
+        return Resting(order=await place_exit(desk, request, spot, source, end_s=end_s))
     except TraderError as error:
         return error
 
@@ -212,30 +220,30 @@ async def rest_exit(
         VenueError: it does not rest, or it is not known whether it does; what rested before still
             does, unless a bridge took its place.
     """
+    end_s = desk.clock.monotonic() + within_s
     instrument = await desk.instrument(spot.symbol)
     price = round_price_in_favour(instrument, trigger_price, spot.direction.exit_side)
     rows = await desk.client.get_open_algo_orders(spot.symbol)
     # One that fires protects by firing; one that is stuck at it does not rest any more.
-    own = [
-        row
-        for row in rows
-        if spot.holds(row) and is_own(row.client_order_id) and row.status is AlgoStatus.NEW
-    ]
+    there = [row for row in rows if spot.holds(row) and row.status is AlgoStatus.NEW]
+    is_taken = any(row.close_position for row in there)
+    own = [row for row in there if is_own(row.client_order_id)]
     if own:
         own, source = await _of_this_position(desk, spot, own, source)
     same = next((row for row in own if _is_as_wished(row, price)), None)
     if same is not None:
         others = [row for row in own if row.algo_id != same.algo_id]
-        return Resting(order=same, replaced=await _remove(desk, others))
+        return Resting(order=same, replaced=await _take_away(desk, others, end_s))
     try:
-        order = await place_exit(desk, exit_request(spot, price), spot, source, within_s)
+        request = exit_request(spot, price)
+        order = await place_exit(desk, request, spot, source, end_s=end_s, is_taken=is_taken)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, price, error)
         if error.code != ONE_IS_ENOUGH:
             raise
-        return await _swap_over_bridge(desk, spot, price, own, source=source, within_s=within_s)
-    return Resting(order=order, replaced=await _remove(desk, own))
+        return await _swap_over_bridge(desk, spot, price, own, source=source, end_s=end_s)
+    return Resting(order=order, replaced=await _take_away(desk, own, end_s))
 
 
 async def _of_this_position(
@@ -271,7 +279,7 @@ async def _swap_over_bridge(
     own: Sequence[AlgoOrder],
     *,
     source: str,
-    within_s: float,
+    end_s: float,
 ) -> ExitOutcome:
     """Replace the one closePosition order that may rest, under cover of a fixed quantity."""
     quantity = await _position_size(desk, spot)
@@ -285,23 +293,28 @@ async def _swap_over_bridge(
         for row in own:
             if (row.trigger_price, row.quantity) == (price, quantity):
                 others = [other for other in own if other.algo_id != row.algo_id]
-                return Resting(order=row, replaced=await _remove(desk, others), notes=(beside,))
+                gone = await _take_away(desk, others, end_s)
+                return Resting(order=row, replaced=gone, notes=(beside,))
     try:
-        bridge = await place_exit(desk, exit_request(spot, price, quantity), spot, source, within_s)
+        request = exit_request(spot, price, quantity)
+        bridge = await place_exit(desk, request, spot, source, end_s=end_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, price, error)
         raise
-    removed = await _remove(desk, own)
+    removed = await _take_away(desk, own, end_s)
     if not covering:
         return Resting(order=bridge, replaced=removed, notes=(beside,))
     try:
-        order = await place_exit(desk, exit_request(spot, price), spot, source, within_s)
+        order = await place_exit(desk, exit_request(spot, price), spot, source, end_s=end_s)
     except VenueError as error:
+        if isinstance(error, Rejected) and error.code in _WOULD_TRIGGER:
+            # The price has come to the bridge, too: it fires, and some get stuck at that.
+            return replace(_would_trigger(spot, price, error), is_replaced=True)
         # The bridge covers what is held now, so nothing is naked; growth is not covered.
         note = f"covers {to_text(quantity)} only: {error.message}"
         return Resting(order=bridge, replaced=removed, notes=(note,))
-    return Resting(order=order, replaced=(*removed, *await _remove(desk, [bridge])))
+    return Resting(order=order, replaced=(*removed, *await _take_away(desk, [bridge], end_s)))
 
 
 async def rest_trailing(
@@ -317,6 +330,7 @@ async def rest_trailing(
     Raises:
         VenueError: it does not rest, or it is not known whether it does.
     """
+    end_s = desk.clock.monotonic() + within_s
     side = position.direction.exit_side
     rows = await desk.client.get_open_algo_orders(position.symbol)
     own = [
@@ -336,16 +350,16 @@ async def rest_trailing(
             plan.activate_price,
         ):
             others = [other for other in own if other.algo_id != row.algo_id]
-            return Resting(order=row, replaced=await _remove(desk, others))
+            return Resting(order=row, replaced=await _take_away(desk, others, end_s))
     spot = ExitSpot.of(position, Leg.TRAILING)
     try:
         request = trailing_request(spot, plan, quantity)
-        order = await place_exit(desk, request, spot, source, within_s)
+        order = await place_exit(desk, request, spot, source, end_s=end_s)
     except Rejected as error:
         if error.code in _WOULD_TRIGGER:
             return _would_trigger(spot, plan.activate_price or position.mark_price, error)
         raise
-    return Resting(order=order, replaced=await _remove(desk, own))
+    return Resting(order=order, replaced=await _take_away(desk, own, end_s))
 
 
 async def protect(
@@ -356,7 +370,10 @@ async def protect(
     source: str,
     within_s: float,
 ) -> Protection:
-    """Make everything of the plan rest, the parts in parallel; never raises for a part of it."""
+    """Make everything of the plan rest, the parts in parallel; never raises for a part of it.
+
+    `within_s` bounds the whole of each part: finding, placing, and what goes in exchange.
+    """
     parts = await asyncio.gather(
         _part(desk, position, Leg.STOP, plan.stop_price, source, within_s),
         _part(desk, position, Leg.TAKE_PROFIT, plan.take_profit_price, source, within_s),
@@ -465,6 +482,22 @@ async def _trailing_part(
         return await rest_trailing(desk, position, plan, source=source, within_s=within_s)
     except TraderError as error:
         return error
+
+
+async def _take_away(
+    desk: OrderDesk, orders: Sequence[AlgoOrder], end_s: float
+) -> tuple[AlgoOrder, ...]:
+    """Remove what another takes the place of, by `end_s` or shortly after it.
+
+    Raises:
+        OutcomeUnknown: not done by then: an order may still rest.
+    """
+    left_s = max(end_s - desk.clock.monotonic(), _TAKE_AWAY_S)
+    try:
+        return await within(_remove(desk, orders), desk.clock, left_s)
+    except TimeoutError as error:
+        names = ", ".join(row.client_order_id for row in orders)
+        raise OutcomeUnknown(f"whether {names} still rests is unknown: no answer") from error
 
 
 async def _remove(desk: OrderDesk, orders: Sequence[AlgoOrder]) -> tuple[AlgoOrder, ...]:

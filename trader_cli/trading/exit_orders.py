@@ -104,25 +104,34 @@ def trailing_request(spot: ExitSpot, plan: TrailingPlan, quantity: Decimal) -> C
 
 
 async def place_exit(
-    desk: OrderDesk, request: ConditionalRequest, spot: ExitSpot, source: str, within_s: float
+    desk: OrderDesk,
+    request: ConditionalRequest,
+    spot: ExitSpot,
+    source: str,
+    *,
+    end_s: float,
+    is_taken: bool = False,
 ) -> AlgoOrder:
     """Place an exit; one in doubt is asked about for a moment and then placed again.
 
     It may only reduce, so a second one does no harm; waiting for the proof that the first never
     came would leave the position naked for longer than it may be.
+
+    Args:
+        end_s: monotonic time from which nothing in doubt is placed again; it is tried once anyhow.
+        is_taken: another closePosition order was seen there: it is what a refusal is about.
     """
-    end = desk.clock.monotonic() + within_s
     doubted = False
     while True:
-        left_s = end - desk.clock.monotonic()
+        left_s = end_s - desk.clock.monotonic()
         try:
             return await _place_once(desk, request, spot, source, max(0.0, min(_DOUBT_S, left_s)))
         except OutcomeUnknown:
-            if desk.clock.monotonic() >= end:
+            if desk.clock.monotonic() >= end_s:
                 raise
             doubted = True
         except Rejected as error:
-            if error.code != ONE_IS_ENOUGH or not doubted:
+            if error.code != ONE_IS_ENOUGH or not doubted or is_taken:
                 raise
             first = await _earlier(desk, request, source)
             if first is None:

@@ -68,7 +68,8 @@ from trader_cli.trading.ports import (
 )
 from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused, RiskView
 from trader_cli.trading.risk_view import RiskViewReader
-from trader_cli.trading.sending import LOOK_AFTER_S, send_watched, within
+from trader_cli.trading.sending import LOOK_AFTER_S, send_watched
+from trader_cli.trading.waiting import within
 
 ORDERS_KEPT_FOR_EXITS: Final = 60
 """Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""

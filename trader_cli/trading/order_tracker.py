@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from trader_cli.clock import Clock
 from trader_cli.domain.account_events import AlgoUpdated, OrderUpdated
@@ -45,6 +45,9 @@ from trader_cli.trading.lookup import (
     find_regular,
 )
 from trader_cli.trading.ports import IntentJournal, Venue
+from trader_cli.trading.waiting import within
+
+_T = TypeVar("_T")
 
 ABSENCE_MARGIN_MS: Final = 1_000
 """Beyond recvWindow, before "does not exist" proves that nothing will come of a request."""
@@ -63,6 +66,10 @@ _ASK_PAUSE_S: Final = 0.25
 _ASK_PAUSE_S_MAX: Final = 1.0
 _CANCEL_PAUSE_S: Final = 0.2
 _CANCEL_TRIES: Final = 5
+_CANCEL_PATIENCE_S: Final = 2.0
+"""How long the first try of a cancel waits for its answer, the next ones twice as long each: it may
+be repeated, and what became of the first is what the second tells."""
+
 _LATEST_KEPT: Final = 256
 
 
@@ -295,7 +302,7 @@ class OrderTracker:
             if retry > 0:
                 await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
             try:
-                final = await self._cancel_once(order)
+                final = await self._cancel_once(order, _CANCEL_PATIENCE_S * 2.0**retry)
             except VenueError as error:
                 problem = error
                 doubtful = doubtful or isinstance(error, OutcomeUnknown)
@@ -309,9 +316,10 @@ class OrderTracker:
                 doubtful = True
         raise self._not_cancelled(order, problem, doubtful=doubtful) from problem
 
-    async def _cancel_once(self, order: Order) -> Order:
+    async def _cancel_once(self, order: Order, patience_s: float) -> Order:
         try:
-            return await self.client.cancel_order(order.symbol, order.order_id)
+            cancelling = self.client.cancel_order(order.symbol, order.order_id)
+            return await self._answered(cancelling, patience_s)
         except Rejected as error:
             if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
                 raise
@@ -338,7 +346,8 @@ class OrderTracker:
             if retry > 0:
                 await self.clock.sleep(_CANCEL_PAUSE_S * 2.0 ** (retry - 1))
             try:
-                await self.client.cancel_algo_order(order.algo_id)
+                cancelling = self.client.cancel_algo_order(order.algo_id)
+                await self._answered(cancelling, _CANCEL_PATIENCE_S * 2.0**retry)
             except Rejected as error:
                 if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
                     raise
@@ -352,6 +361,17 @@ class OrderTracker:
                 self._note_id(order.client_order_id, IntentEvent.CANCEL, {})
                 return True
         raise self._not_cancelled(order, problem, doubtful=doubtful) from problem
+
+    async def _answered(self, cancelling: Coroutine[Any, Any, _T], patience_s: float) -> _T:
+        """Return a cancel's answer.
+
+        Raises:
+            OutcomeUnknown: there was none in time. Whatever the cancel raises.
+        """
+        try:
+            return await within(cancelling, self.clock, patience_s)
+        except TimeoutError as error:
+            raise OutcomeUnknown(f"no answer to a cancel for {patience_s:.0f} s") from error
 
     def _not_cancelled(
         self, order: Order | AlgoOrder, problem: VenueError | None, *, doubtful: bool

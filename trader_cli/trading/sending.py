@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from trader_cli.clock import Clock
 from trader_cli.domain.order import AlgoOrder, ConditionalRequest, Order, OrderRequest, only_reduces
-from trader_cli.errors import OutcomeUnknown, VenueError
+from trader_cli.errors import OutcomeUnknown, Rejected, VenueError
+from trader_cli.trading.lookup import NO_SUCH_ORDER
 from trader_cli.trading.order_tracker import OrderTracker
-
-_T = TypeVar("_T")
+from trader_cli.trading.waiting import drop, ends_within, within
 
 LOOK_AFTER_S: Final = 1.0
 """An answer takes a fraction of this; then the exchange is asked for the order itself."""
 
 EXIT_PATIENCE_S: Final = 2.0
-"""An exit without an answer for so long is in doubt: it may be sent again, for it only reduces."""
+"""An exit without an answer for so long is in doubt: it may be sent again, for it only reduces.
+
+Where the exchange, asked for it, knows no such order it is in doubt at once.
+"""
 
 
 async def send_watched(tracker: OrderTracker, request: OrderRequest) -> Order | AlgoOrder:
@@ -34,23 +36,31 @@ async def send_watched(tracker: OrderTracker, request: OrderRequest) -> Order | 
     began_s = clock.monotonic()
     sending = asyncio.ensure_future(tracker.client.send(request))
     try:
-        while not await _ends_within(sending, clock, LOOK_AFTER_S):
-            found = tracker.latest(request.client_order_id) or await _look(tracker, request)
+        while not await ends_within(sending, clock, LOOK_AFTER_S):
+            found, absent = tracker.latest(request.client_order_id), False
+            if found is None:
+                found, absent = await _look(tracker, request)
             if found is not None and not sending.done():
                 return found
             silent_s = clock.monotonic() - began_s
-            if only_reduces(request) and silent_s >= EXIT_PATIENCE_S and not sending.done():
+            given_up = absent or silent_s >= EXIT_PATIENCE_S
+            if only_reduces(request) and given_up and not sending.done():
                 raise OutcomeUnknown(
                     f"no answer to {request.client_order_id} of {request.symbol} for "
                     f"{silent_s:.1f} s"
                 )
         return sending.result()
     finally:
-        await _drop(sending)
+        await drop(sending)
 
 
-async def _look(tracker: OrderTracker, request: OrderRequest) -> Order | AlgoOrder | None:
-    """Return the order if the exchange shows it; whatever goes wrong, nothing is known."""
+async def _look(
+    tracker: OrderTracker, request: OrderRequest
+) -> tuple[Order | AlgoOrder | None, bool]:
+    """Return the order if the exchange shows it, and whether it says that it knows none.
+
+    Whatever goes wrong, nothing is known: neither.
+    """
     client, name = tracker.client, request.client_order_id
     query: Coroutine[Any, Any, Order | AlgoOrder] = (
         client.get_algo_order(request.symbol, client_order_id=name)
@@ -58,37 +68,8 @@ async def _look(tracker: OrderTracker, request: OrderRequest) -> Order | AlgoOrd
         else client.get_order_status(request.symbol, client_order_id=name)
     )
     try:
-        return await within(query, tracker.clock, LOOK_AFTER_S)
+        return await within(query, tracker.clock, LOOK_AFTER_S), False
+    except Rejected as error:
+        return None, error.code == NO_SUCH_ORDER
     except (VenueError, TimeoutError):
-        return None
-
-
-async def within(work: Coroutine[Any, Any, _T], clock: Clock, seconds: float) -> _T:
-    """Return what `work` returns; it is ended if that takes longer.
-
-    Raises:
-        TimeoutError: it was ended. Whatever `work` raises.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        if await _ends_within(task, clock, seconds):
-            return task.result()
-    finally:
-        await _drop(task)
-    raise TimeoutError
-
-
-async def _ends_within(task: asyncio.Future[_T], clock: Clock, seconds: float) -> bool:
-    limit = asyncio.ensure_future(clock.sleep(seconds))
-    waiting: set[asyncio.Future[Any]] = {task, limit}
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        limit.cancel()
-    return task.done()
-
-
-async def _drop(task: asyncio.Future[_T]) -> None:
-    """End what nobody waits for any more; how it ended is of no interest, and not to be told."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        return None, False
