@@ -16,8 +16,8 @@ T = TypeVar("T")
 def quick(kind: type[T]) -> type[T]:
     """Return what is called like the frozen, slotted dataclass `kind` and gives the same object.
 
-    Every field has to be given by name, defaults do not count, and `kind` may not check anything
-    in a `__post_init__` of its own.
+    Every field has to be given, by name or in the order of the fields (which costs half as much),
+    defaults do not count, and `kind` may not check anything in a `__post_init__` of its own.
     """
     assert is_dataclass(kind), "the fields are taken from it"
     assert not hasattr(kind, "__post_init__"), "it would not be called"
@@ -31,7 +31,6 @@ def quick(kind: type[T]) -> type[T]:
         namespace={"__post_init__": become},
         eq=False,
         repr=False,
-        kw_only=True,
         slots=True,
     )
     return cast(type[T], twin)

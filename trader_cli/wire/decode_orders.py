@@ -1,15 +1,14 @@
 """Orders to the words of the field, strictly, from answers and from stream events alike.
 
 The venue tells one order under two sets of keys: words in answers, letters in events. What the
-values mean is the same and is said here once; `_OrderKeys` and `_AlgoKeys` hold the spelling.
-Knows no sockets and no clock.
+values mean is the same and is said here once; `order_keys` has the spelling. What is
+everyday is read by `glance`. Knows no sockets and no clock.
 
 Source: `rest_orders.py` and `stream.py` for the shapes, binance-usdm reference §6, §7, §11.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -25,151 +24,31 @@ from trader_cli.domain.terms import (
     TimeInForce,
     WorkingType,
 )
+from trader_cli.wire import glance
 from trader_cli.wire.building import quick
 from trader_cli.wire.fields import Fields
+from trader_cli.wire.order_keys import (
+    ALGO_ANSWERED,
+    ALGO_STREAMED,
+    ANSWERED,
+    STREAMED,
+    AlgoKeys,
+    OrderKeys,
+)
 
 _Order: Final = quick(Order)
 _Fill: Final = quick(Fill)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OrderKeys:
-    """Under which keys a regular order is told; None where it is not told at all."""
-
-    symbol: str
-    order_id: str
-    client_order_id: str
-    side: str
-    position_side: str
-    type: str
-    status: str
-    quantity: str
-    filled_quantity: str
-    price: str
-    average_price: str
-    time_in_force: str
-    reduce_only: str
-    close_position: str
-    created_ms: str | None
-    updated_ms: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AlgoKeys:
-    """Under which keys a conditional order is told; None where it is not told at all."""
-
-    symbol: str
-    algo_id: str
-    client_order_id: str
-    side: str
-    position_side: str
-    type: str
-    status: str
-    quantity: str
-    trigger_price: str
-    price: str
-    activate_price: str
-    callback_rate: str
-    working_type: str
-    close_position: str
-    reduce_only: str
-    time_in_force: str
-    order_id: str
-    filled_quantity: str
-    reject_reason: str | None
-    created_ms: str | None
-
-
-_ANSWERED: Final = _OrderKeys(
-    symbol="symbol",
-    order_id="orderId",
-    client_order_id="clientOrderId",
-    side="side",
-    position_side="positionSide",
-    type="type",
-    status="status",
-    quantity="origQty",
-    filled_quantity="executedQty",
-    price="price",
-    average_price="avgPrice",
-    time_in_force="timeInForce",
-    reduce_only="reduceOnly",
-    close_position="closePosition",
-    created_ms="time",
-    updated_ms="updateTime",
-)
-_STREAMED: Final = _OrderKeys(
-    symbol="s",
-    order_id="i",
-    client_order_id="c",
-    side="S",
-    position_side="ps",
-    type="o",
-    status="X",
-    quantity="q",
-    filled_quantity="z",
-    price="p",
-    average_price="ap",
-    time_in_force="f",
-    reduce_only="R",
-    close_position="cp",
-    created_ms=None,
-    updated_ms="T",
-)
-_ALGO_ANSWERED: Final = _AlgoKeys(
-    symbol="symbol",
-    algo_id="algoId",
-    client_order_id="clientAlgoId",
-    side="side",
-    position_side="positionSide",
-    type="orderType",
-    status="algoStatus",
-    quantity="quantity",
-    trigger_price="triggerPrice",
-    price="price",
-    activate_price="activatePrice",
-    callback_rate="callbackRate",
-    working_type="workingType",
-    close_position="closePosition",
-    reduce_only="reduceOnly",
-    time_in_force="timeInForce",
-    order_id="actualOrderId",
-    filled_quantity="actualQty",
-    reject_reason=None,
-    created_ms="createTime",
-)
-_ALGO_STREAMED: Final = _AlgoKeys(
-    symbol="s",
-    algo_id="aid",
-    client_order_id="caid",
-    side="S",
-    position_side="ps",
-    type="o",
-    status="X",
-    quantity="q",
-    trigger_price="tp",
-    price="p",
-    activate_price="AP",
-    callback_rate="cr",
-    working_type="wt",
-    close_position="cp",
-    reduce_only="R",
-    time_in_force="f",
-    order_id="ai",
-    filled_quantity="aq",
-    reject_reason="rm",
-    created_ms=None,
-)
-
-
 def decode_order(value: object) -> Order:
     """Decode the answer to an order write or a row of an order query."""
-    return _order(Fields("order", value), _ANSWERED)
+    order = glance.answered_order(value)
+    return order if order is not None else read_order(Fields("order", value), ANSWERED)
 
 
 def decode_streamed_order(row: Fields) -> Order:
     """Decode the order of an `ORDER_TRADE_UPDATE`."""
-    return _order(row, _STREAMED)
+    return read_order(row, STREAMED)
 
 
 def decode_order_id(value: object) -> tuple[str, int, str]:
@@ -181,12 +60,12 @@ def decode_order_id(value: object) -> tuple[str, int, str]:
 def decode_algo_order(value: object) -> AlgoOrder:
     """Decode the answer to placing a conditional order or a row of a list of them."""
     row = Fields("algo order", value)
-    return _algo_order(row, _ALGO_ANSWERED, updated_ms=row.integer("updateTime"))
+    return _algo_order(row, ALGO_ANSWERED, updated_ms=row.integer("updateTime"))
 
 
 def decode_streamed_algo_order(row: Fields, updated_ms: int) -> AlgoOrder:
     """Decode the order of an `ALGO_UPDATE`, whose time stands outside of it."""
-    return _algo_order(row, _ALGO_STREAMED, updated_ms=updated_ms)
+    return _algo_order(row, ALGO_STREAMED, updated_ms=updated_ms)
 
 
 def decode_algo_order_id(value: object) -> tuple[str, int, str]:
@@ -237,8 +116,11 @@ def decode_streamed_fill(row: Fields, order: Order) -> Fill | None:
     )
 
 
-def _order(row: Fields, keys: _OrderKeys) -> Order:
-    """A zero average price means nothing was filled and becomes None, like an absent one."""
+def read_order(row: Fields, keys: OrderKeys) -> Order:
+    """Decode a regular order told under `keys`, asking for one key after the other.
+
+    A zero average price means nothing was filled and becomes None, like an absent one.
+    """
     created = keys.created_ms
     return _Order(
         symbol=row.text(keys.symbol),
@@ -260,7 +142,7 @@ def _order(row: Fields, keys: _OrderKeys) -> Order:
     )
 
 
-def _algo_order(row: Fields, keys: _AlgoKeys, *, updated_ms: int) -> AlgoOrder:
+def _algo_order(row: Fields, keys: AlgoKeys, *, updated_ms: int) -> AlgoOrder:
     """Zero and "" stand for prices that do not apply, "" or "0" for an order not yet sent."""
     created, reason = keys.created_ms, keys.reject_reason
     has_order = row.text_or_none(keys.order_id) not in (None, "0")

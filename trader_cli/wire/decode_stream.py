@@ -27,6 +27,7 @@ from trader_cli.domain.terms import (
     ExecutionType,
     PositionSide,
 )
+from trader_cli.wire import glance
 from trader_cli.wire.building import quick
 from trader_cli.wire.decode import decode_margin_type
 from trader_cli.wire.decode_orders import (
@@ -60,7 +61,10 @@ def decode_user_event(value: object) -> DecodedUserEvent | None:
     """Return the event, None for kinds the program has no use for (TRADE_LITE, GRID_UPDATE, …)."""
     match event_type(value):
         case "ORDER_TRADE_UPDATE":
-            return _order_updated(Fields("ORDER_TRADE_UPDATE", value))
+            updated = glance.order_updated(value)
+            if updated is not None:
+                return updated
+            return read_order_updated(Fields("ORDER_TRADE_UPDATE", value))
         case "ALGO_UPDATE":
             return _algo_updated(Fields("ALGO_UPDATE", value))
         case "ACCOUNT_UPDATE":
@@ -84,8 +88,8 @@ def decode_market_event(value: object) -> DecodedMarketEvent | None:
             return None
 
 
-def _order_updated(event: Fields) -> OrderUpdated:
-    # Named by hand: an order's events are by far the most frequent ones.
+def read_order_updated(event: Fields) -> OrderUpdated:
+    """Decode an `ORDER_TRADE_UPDATE`, asking for one key after the other."""
     row = Fields("ORDER_TRADE_UPDATE", event.raw("o"), symbol_key="s")
     order = decode_streamed_order(row)
     reason = row.text_or_none("er")

@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -27,7 +26,6 @@ _FRACTION: Final = re.compile(rb'\.\d+[^"\d]')
 """A JSON number with a fraction, or text that looks like one: money as text ends in a quote."""
 
 _NUMBERS_KEPT: Final = 4_096
-"""Most numbers of an account recur: zero, a lot, a price level."""
 
 
 class DecodeError(ValueError):
@@ -153,9 +151,10 @@ class Fields:
         """Return money, price or quantity, sent as a string (a whole JSON number will do)."""
         value = self._row.get(key)
         if isinstance(value, str):
-            number = _read_number(value)
-            if number is not None:
-                return number
+            try:
+                return NUMBERS[value]
+            except KeyError:
+                pass  # no number
         elif isinstance(value, int) and not isinstance(value, bool):
             return Decimal(value)
         raise self._wrong(key, "a decimal string")
@@ -181,7 +180,7 @@ class Fields:
         """Return the enum member; an unknown word is an error, never a guess."""
         value = self._row.get(key)
         if isinstance(value, str):
-            member: E | None = _WORDS[kind].get(value)
+            member: E | None = WORDS[kind].get(value)
             if member is not None:
                 return member
             raise self.fail(f"{key}: {value!r} is no {kind.__name__} we know")
@@ -207,12 +206,24 @@ class _Words(dict[type[StrEnum], dict[str, Any]]):
         return members
 
 
-_WORDS: Final = _Words()
+WORDS: Final = _Words()
+"""The members of an enum by what the venue calls them."""
 
 
-@lru_cache(maxsize=_NUMBERS_KEPT)
-def _read_number(text: str) -> Decimal | None:
-    return Decimal(text) if _NUMBER.fullmatch(text) is not None else None
+class _Numbers(dict[str, Decimal]):
+    """The numbers seen of late, by their text: most recur, like zero, a lot, a price level."""
+
+    def __missing__(self, text: str) -> Decimal:
+        if not isinstance(text, str) or _NUMBER.fullmatch(text) is None:
+            raise KeyError(text)
+        if len(self) >= _NUMBERS_KEPT:
+            self.clear()
+        number = self[text] = Decimal(text)
+        return number
+
+
+NUMBERS: Final = _Numbers()
+"""Money by its text; a `KeyError` for what is no number as the venue writes them."""
 
 
 def _refuse_constant(name: str) -> object:
