@@ -14,7 +14,7 @@ from trader_cli.wire.codes import CodeClass, describe, message
     ("code", "args", "expected"),
     [
         (-1121, (), "Invalid symbol."),
-        (-4183, ("82.42",), "Limit price can't be higher than 82.42."),
+        (-4183, ("82.42",), "Limit price can't be higher than 82.42"),
         (-4003, (), "Quantity less than or equal to zero."),
         (-2011, (), "Unknown order sent."),
         (-1102, (), "A mandatory parameter was not sent, was empty/null, or malformed."),

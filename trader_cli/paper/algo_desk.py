@@ -12,7 +12,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.instrument import round_down_to_step, round_up_to_step
+from trader_cli.domain.numbers import ZERO, to_text
 from trader_cli.domain.terms import AlgoStatus, OrderType, PositionSide, Side
 from trader_cli.paper import events, rules
 from trader_cli.paper.account import SymbolAccount
@@ -232,11 +233,11 @@ def _check_limit_to_trigger(of: SymbolAccount, wish: AlgoWish) -> None:
     if wish.side is Side.BUY:
         highest = wish.trigger_price * instrument.percent_up
         if wish.price > highest:
-            raise VenueRefusal(-4183, f"{highest.normalize():f}")
+            raise VenueRefusal(-4183, to_text(round_down_to_step(highest, instrument.tick_size)))
     else:
         lowest = wish.trigger_price * instrument.percent_down
         if wish.price < lowest:
-            raise VenueRefusal(-4184, f"{lowest.normalize():f}")
+            raise VenueRefusal(-4184, to_text(round_up_to_step(lowest, instrument.tick_size)))
 
 
 def _is_torn(of: SymbolAccount) -> bool:

@@ -24,6 +24,9 @@ _INTEGER_DIGITS_MAX: Final = 18
 _CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
 _CLIENT_ID_RANGE: Final = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 CLIENT_ID_LENGTH_MAX: Final = 36
+_CLIENT_ID_TOO_LONG: Final = "Client order id length should be less than 36 chars"
+"""The wire's words, though 36 are taken."""
+
 _NUMBERS_KEPT: Final = 8_192
 """Orders repeat their prices and quantities; what was read before is not read again."""
 
@@ -61,7 +64,7 @@ class Params:
         """Return the text of a mandatory parameter; refuses with -1102."""
         value = self._values.get(name.lower())
         if value is None:
-            raise VenueRefusal(-1102, name)
+            raise _missing(name)
         return value
 
     def enum(self, name: str, kind: type[_Enum], *, code: int) -> _Enum | None:
@@ -71,7 +74,7 @@ class Params:
             return None
         found = kind._value2member_map_.get(value.upper())
         if found is None:
-            raise VenueRefusal(code, name)
+            raise VenueRefusal(code, *_named_in_words(code, name, value))
         return cast("_Enum", found)
 
     def decimal(self, name: str) -> Decimal | None:
@@ -81,7 +84,7 @@ class Params:
             return None
         number = _plain_decimal(value)
         if number is None:
-            raise VenueRefusal(-1102, name)
+            raise _missing(name)
         return number
 
     def integer(self, name: str) -> int | None:
@@ -91,7 +94,7 @@ class Params:
             return None
         plain = len(value) <= _INTEGER_DIGITS_MAX and value.isascii() and value.isdecimal()
         if not plain and _INTEGER.fullmatch(value) is None:
-            raise VenueRefusal(-1102, name)
+            raise _missing(name)
         return int(value)
 
     def flag(self, name: str) -> bool | None:
@@ -100,7 +103,7 @@ class Params:
         if value is None:
             return None
         if value.lower() not in ("true", "false"):
-            raise VenueRefusal(-1102, name)
+            raise _missing(name)
         return value.lower() == "true"
 
     def client_id(self, name: str) -> str | None:
@@ -109,7 +112,7 @@ class Params:
         if value is None:
             return None
         if len(value) > CLIENT_ID_LENGTH_MAX:
-            raise VenueRefusal(-4015)
+            raise VenueRefusal(-4015, detail=_CLIENT_ID_TOO_LONG)
         if _CLIENT_ID.fullmatch(value) is None:
             raise VenueRefusal(-1100, name, _CLIENT_ID_RANGE)
         return value
@@ -119,3 +122,21 @@ class Params:
 def _plain_decimal(text: str) -> Decimal | None:
     """Return the number that plain digits spell, None if they do not."""
     return None if _DECIMAL.fullmatch(text) is None else Decimal(text)
+
+
+def _missing(name: str) -> VenueRefusal:
+    """Return the refusal of a parameter that is not there or makes no sense.
+
+    The exchange reads names in any case and tells them in lower case.
+    """
+    return VenueRefusal(-1102, name.lower())
+
+
+def _named_in_words(code: int, name: str, value: str) -> tuple[str, ...]:
+    """Return what the words of `code` name of a parameter whose value is none of the venue's."""
+    match code:
+        case -1130:
+            return (name,)
+        case -4031:
+            return (value,)
+    return ()

@@ -165,7 +165,7 @@ def read_order(params: Params, *, hedge: bool, now_ms: int) -> OrderWish:
 def _read_shape(params: Params, *, hedge: bool, now_ms: int) -> _Shape:
     """Return an order's shape; whatever is wrong is refused in the venue's order of checks."""
     symbol = params.needed("symbol").upper()
-    side = _side(params)
+    side = read_side(params)
     kind = _type(params)
     if kind in CONDITIONAL_TYPES:
         raise VenueRefusal(-4120)
@@ -213,7 +213,7 @@ def read_algo(params: Params, *, hedge: bool, now_ms: int) -> AlgoWish:
     if params.needed("algoType").upper() != "CONDITIONAL":
         raise VenueRefusal(-1130, "algoType")
     symbol = params.needed("symbol").upper()
-    side = _side(params)
+    side = read_side(params)
     kind = _type(params)
     if kind not in CONDITIONAL_TYPES:
         raise VenueRefusal(-1116)
@@ -275,7 +275,8 @@ def _check_close_position(
         raise VenueRefusal(-4061)
 
 
-def _side(params: Params) -> Side:
+def read_side(params: Params) -> Side:
+    """Return the side a request must name; refuses with -1117."""
     params.needed("side")
     side = params.enum("side", Side, code=-1117)
     assert side is not None, "needed above"

@@ -175,12 +175,12 @@ class Venue:
 
     def modify_order(self, params: Params, now_ms: int) -> rest_orders.OrderWritten:
         of = self._symbol(params)
-        for name in ("side", "quantity"):
-            params.needed(name)
+        side = rules.read_side(params)
+        params.needed("quantity")
         if not params.has("priceMatch"):
             params.needed("price")
         order = self._queries.open_order(params, of.symbol)
-        if order is None or order.side.value != params.needed("side").upper():
+        if order is None or order.side is not side:
             raise VenueRefusal(-2013)
         if params.flag("reduceOnly") and not order.reduce_only:
             raise VenueRefusal(-5047)
