@@ -42,5 +42,8 @@ async def ends_within(task: asyncio.Future[_T], clock: Clock, seconds: float) ->
 
 async def drop(task: asyncio.Future[_T]) -> None:
     """End what nobody waits for any more; how it ended is of no interest, and not to be told."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()
