@@ -24,6 +24,7 @@ from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import Side
+from trader_cli.journal.errors import LatchNotWritten
 from trader_cli.journal.halt import Halt, HaltedBy, HaltLatch
 from trader_cli.paper.faults import FaultKind
 from trader_cli.paper.protocol import HttpRequest
@@ -780,6 +781,61 @@ async def test_emergency_does_not_wait_for_a_disk_that_hangs(world: Rig) -> None
     try:
         await world.until(lambda: world.quantity() == 0, within_s=15)
         assert not latch.held_up
+    finally:
+        latch.answers.set()
+
+
+class RefusingLatch(HaltLatch):
+    """A latch on a disk that takes nothing any more from the engine."""
+
+    def set(self, **_: Any) -> Halt:
+        raise LatchNotWritten("the disk is full")
+
+
+async def test_halt_that_could_not_be_written_outlasts_the_halt_of_a_symbol(world: Rig) -> None:
+    by_hand = world.latch
+    world.latch = RefusingLatch(world.root / "halt", world.machine)
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    await world.price("83000")
+    await world.until(lambda: world.quantity() == 0, within_s=15)
+
+    by_hand.set(reason="odd book", by=HaltedBy.PERSON, symbol="ETHUSDT")
+    await world.pass_time(1)
+    by_hand.clear(reason="all is well")
+    await world.pass_time(1)
+    world.decide("LONG")
+    await world.pass_time(3)
+
+    assert world.refusals() == ["halted"]
+    assert world.entries() == []
+
+
+class SpeechlessLatch(HaltLatch):
+    """A latch whose disk hangs where the engine says that it has heard."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.answers = threading.Event()
+        self.asked = 0
+        self.held_up = False
+
+    def acknowledge(self, *args: Any) -> None:
+        self.asked += 1
+        self.held_up |= not self.answers.wait(timeout=5)
+
+
+async def test_exit_does_not_wait_for_a_disk_that_hangs_where_a_halt_is_acknowledged(
+    world: Rig,
+) -> None:
+    world.latch = latch = SpeechlessLatch(world.root / "halt", world.machine)
+    await in_position(world)
+    latch.set(reason="a person said so", by=HaltedBy.PERSON)
+    await world.pass_time(1)
+    try:
+        world.decide("CUT_LOSS")
+        await world.until(lambda: world.quantity() == 0, within_s=3)
+        assert (latch.asked, latch.held_up) == (1, False)
     finally:
         latch.answers.set()
 

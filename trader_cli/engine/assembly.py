@@ -8,12 +8,12 @@ from trader_cli.clock import Clock
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.facts import Fact
 from trader_cli.engine.hands import Hands, Report
+from trader_cli.engine.latch_in_time import LatchInTime
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.engine.options import EngineOptions
 from trader_cli.engine.views import EngineViews
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
-from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.position_manager import PositionManager
@@ -24,7 +24,7 @@ def assemble(
     *,
     client: BinanceFuturesClient,
     journal: Journal,
-    latch: HaltLatch,
+    latch: LatchInTime,
     risk: RiskManager,
     clock: Clock,
     options: EngineOptions,

@@ -6,17 +6,16 @@ what changed; what a halt leads to is decided in `decide`.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable
 
 from trader_cli.engine.facts import HaltSeen, Resumed
 from trader_cli.engine.hands import Hands
+from trader_cli.engine.latch_in_time import LatchInTime
 from trader_cli.engine.performing import Performer
 from trader_cli.engine.remembered import RESUME
 from trader_cli.engine.state import EngineState
 from trader_cli.journal.errors import JournalUnavailable
-from trader_cli.journal.halt import Halt, HaltLatch
+from trader_cli.journal.halt import Halt
 
 
 class LatchWatch:
@@ -25,7 +24,7 @@ class LatchWatch:
     def __init__(
         self,
         hands: Hands,
-        latch: HaltLatch,
+        latch: LatchInTime,
         *,
         performer: Performer,
         state: Callable[[], EngineState],
@@ -42,18 +41,19 @@ class LatchWatch:
 
     def look(self) -> None:
         """Tell a change of the latch, and acknowledge it once nothing of an entry is under way."""
+        seq = self._last_resume()
+        is_resumed, self._resume_seq = seq != self._resume_seq, seq
+        if is_resumed:
+            self._latch.resumed()
         halts = self._latch.all()
         if halts != self._halts:
             first = self._halts is None
             self._halts = halts
             self._tell(halts, first=first)
-        quiet = not self._state().entries and self._performer.is_idle
-        if halts and quiet and os.getpid() not in self._latch.acknowledged_by():
-            with contextlib.suppress(OSError):
-                self._latch.acknowledge(os.getpid(), halts)
-        seq = self._last_resume()
-        if seq != self._resume_seq:
-            self._resume_seq = seq
+        if halts and not self._state().entries and self._performer.is_idle:
+            self._latch.acknowledge(halts)
+        self._latch.write_again()
+        if is_resumed:
             self._on_resume()
             self._hands.tell(Resumed())
 

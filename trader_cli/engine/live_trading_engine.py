@@ -33,12 +33,13 @@ from trader_cli.engine.facts import ExitWanted, Fact, SignalConfirmed, Ticked
 from trader_cli.engine.feedback_loop import FeedbackLoop, Told
 from trader_cli.engine.hands import Report, shown
 from trader_cli.engine.intake import Intake, News
+from trader_cli.engine.latch_in_time import LatchInTime
 from trader_cli.engine.latch_watch import LatchWatch
 from trader_cli.engine.listening import Listening
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.engine.options import EngineOptions
-from trader_cli.engine.performing import LatchInTime, Performer
+from trader_cli.engine.performing import Performer
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.reconciling import Reconciling
 from trader_cli.engine.record import fact_row, user_event_row
@@ -79,7 +80,7 @@ class LiveTradingEngine:
         self._client = client
         self._own_client = client.for_own_orders()
         self._journal = journal
-        self._latch = latch
+        self._latch = LatchInTime(latch, clock)
         self._clock = clock
         self._options = options
         self._report = report
@@ -110,7 +111,7 @@ class LiveTradingEngine:
         self._hands = assemble(
             client=self._own_client,
             journal=journal,
-            latch=latch,
+            latch=self._latch,
             risk=risk,
             clock=clock,
             options=options,
@@ -125,7 +126,7 @@ class LiveTradingEngine:
         self._performer = Performer(
             self._hands,
             protecting,
-            latch=latch,
+            latch=self._latch,
             on_trade=self._count_trade,
             on_still_open=lambda symbol: self._reconciling.reclaim(symbol),
             kill=self._begin_kill,
@@ -146,7 +147,7 @@ class LiveTradingEngine:
         self._feedback = self._make_feedback()
         self._latch_watch = LatchWatch(
             self._hands,
-            latch,
+            self._latch,
             performer=self._performer,
             state=lambda: self._state,
             on_resume=self._losses.resumed,
@@ -188,8 +189,7 @@ class LiveTradingEngine:
 
         At the end entries are cancelled; stops stay at the exchange.
         """
-        with contextlib.suppress(OSError):
-            self._latch.prepare()
+        self._latch.prepare()
         self._report(
             "started",
             {
@@ -231,7 +231,7 @@ class LiveTradingEngine:
             with insisting():
                 result = await kill(
                     self._client,
-                    LatchInTime(self._latch),
+                    self._latch,
                     clock=self._clock,
                     reason=reason,
                     by=by,

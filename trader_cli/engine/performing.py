@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Final
 
 from trader_cli.bridge.feedback import TradeResult
 from trader_cli.engine.actions import (
@@ -26,41 +25,14 @@ from trader_cli.engine.actions import (
     Warn,
 )
 from trader_cli.engine.hands import Hands
+from trader_cli.engine.latch_in_time import LatchInTime
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.remembered import REFUSAL, refusal_row
 from trader_cli.engine.settling import Settling
 from trader_cli.engine.symbol_worker import SymbolWorker
-from trader_cli.errors import TraderError
-from trader_cli.journal.disk_wait import within
 from trader_cli.journal.errors import JournalUnavailable, LatchNotWritten
-from trader_cli.journal.halt import HaltedBy, HaltLatch
+from trader_cli.journal.halt import HaltedBy
 from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
-
-_LATCH_WAIT_S: Final = 0.5
-
-
-def set_in_time(write: Callable[[], object]) -> None:
-    """Write the latch, but let no disk that hangs hold up an exit: it goes on writing aside.
-
-    Raises:
-        LatchNotWritten: it failed, or is not written yet.
-    """
-    try:
-        within(write, _LATCH_WAIT_S)
-    except TimeoutError:
-        message = "the halt is not written yet: the disk does not answer"
-        raise LatchNotWritten(message, code="latch_not_written") from None
-
-
-class LatchInTime:
-    """The latch as kill sets it."""
-
-    def __init__(self, latch: HaltLatch) -> None:
-        self._latch = latch
-
-    def set(self, *, reason: str, by: HaltedBy, symbol: str | None = None) -> None:
-        """Set it, waiting for the disk as long as `set_in_time` does."""
-        set_in_time(lambda: self._latch.set(reason=reason, by=by, symbol=symbol))
 
 
 class Performer:
@@ -71,7 +43,7 @@ class Performer:
         hands: Hands,
         protecting: Protecting,
         *,
-        latch: HaltLatch,
+        latch: LatchInTime,
         on_trade: Callable[[str, TradeResult], None],
         on_still_open: Callable[[str], None],
         kill: Callable[[str], None],
@@ -165,15 +137,13 @@ class Performer:
     def _raise_halt(self, action: RaiseHalt) -> None:
         self.halted.set()
         try:
-            set_in_time(
-                lambda: self._latch.set(
-                    reason=action.message,
-                    by=HaltedBy.RULE,
-                    rule=action.rule,
-                    until_ms=action.until_ms,
-                )
+            self._latch.set(
+                reason=action.message,
+                by=HaltedBy.RULE,
+                rule=action.rule,
+                until_ms=action.until_ms,
             )
-        except TraderError as error:
+        except LatchNotWritten as error:
             self._warn("latch", error.message)
 
     def _warn(self, kind: str, message: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trader_cli.errors import TraderError
 
@@ -17,7 +17,7 @@ def within(work: Callable[[], _T], seconds: float) -> _T:
     """Return what `work` returns; it runs in a thread of its own and goes on if it is late.
 
     Raises:
-        TimeoutError: it is late. TraderError: what `work` raises.
+        TimeoutError: it is late. TraderError, OSError: what `work` raises.
     """
     return _begun(work).result(timeout=seconds)
 
@@ -27,13 +27,32 @@ async def aside(work: Callable[[], _T]) -> _T:
     return await asyncio.wrap_future(_begun(work))
 
 
+class Errands:
+    """Work of one kind that is done again and again: nobody waits for a late piece twice."""
+
+    def __init__(self) -> None:
+        self._late: Future[Any] | None = None
+
+    def run(self, work: Callable[[], _T], seconds: float) -> _T:
+        """Return what `work` returns, waiting as `within` does.
+
+        Raises:
+            TimeoutError: it is late and its result is lost; or an earlier piece still is, and
+                `work` was not begun. TraderError, OSError: what `work` raises.
+        """
+        if self._late is not None and not self._late.done():
+            raise TimeoutError("the disk has not answered yet")
+        self._late = begun = _begun(work)
+        return begun.result(timeout=seconds)
+
+
 def _begun(work: Callable[[], _T]) -> Future[_T]:
     done: Future[_T] = Future()
 
     def run() -> None:
         try:
             done.set_result(work())
-        except TraderError as error:
+        except (TraderError, OSError) as error:
             done.set_exception(error)
         except BaseException as error:
             done.set_exception(error)

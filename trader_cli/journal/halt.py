@@ -196,7 +196,7 @@ class HaltLatch:
         except FileNotFoundError:
             return []  # nobody ever halted, or the state was deleted on purpose
         except OSError as error:
-            return [(None, _unreadable(f"{self._directory} cannot be listed: {error}"))]
+            return [(None, unreadable(f"{self._directory} cannot be listed: {error}"))]
         now_ms = self._clock.now_ms()
         found = []
         for name in sorted(names):
@@ -249,6 +249,19 @@ class HaltLatch:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def unreadable(reason: str) -> Halt:
+    """Return the halt that stands for halts that cannot be read."""
+    return Halt(
+        halt_id="unreadable",
+        symbol=None,
+        reason=reason,
+        by=HaltedBy.PERSON,
+        rule=None,
+        since_ms=None,
+        until_ms=None,
+    )
 
 
 def _token(halts: Sequence[Halt]) -> str:
@@ -316,18 +329,6 @@ def _from_name(path: Path, reason: str, mark: str) -> Halt:
         reason=reason,
         by=HaltedBy.RULE if by_rule else HaltedBy.PERSON,
         rule=unquote(origin.removeprefix(_RULE)) if by_rule else None,
-        since_ms=None,
-        until_ms=None,
-    )
-
-
-def _unreadable(reason: str) -> Halt:
-    return Halt(
-        halt_id="unreadable",
-        symbol=None,
-        reason=reason,
-        by=HaltedBy.PERSON,
-        rule=None,
         since_ms=None,
         until_ms=None,
     )
