@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader_cli.domain.terms import OrderStatus, Side
-from trader_cli.wire.fields import DecodeError, Fields, parse_json
+from trader_cli.wire.fields import DecodeError, Fields, parse_event, parse_json
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text()
 JSON_VALUES = st.recursive(
@@ -44,6 +44,20 @@ class TestParsing:
         assert isinstance(found, dict)
         assert found["rate"] == Decimal("0.30000000000000000001")
 
+    @given(JSON_VALUES)
+    def test_an_event_without_fractions_is_read_like_any_answer(self, value: object) -> None:
+        text = json.dumps(value)
+
+        assert parse_json(text) == parse_event(text)
+
+    @given(st.decimals(allow_nan=False, allow_infinity=False, places=10))
+    def test_a_fraction_in_an_event_is_money_to_nobody(self, fraction: Decimal) -> None:
+        row = Fields("row", parse_event(f'{{"rate": {fraction:f}}}'))
+
+        for read in (row.decimal, row.number, row.integer, row.text, row.decimal_or_none):
+            with pytest.raises(DecodeError, match="rate: expected"):
+                read("rate")
+
     @pytest.mark.parametrize("number", ["1e3", "1E-7", "123456789012345678901234567890"])
     def test_what_comes_out_as_a_float_is_money_to_nobody(self, number: str) -> None:
         row = Fields("row", parse_json(f'{{"rate": {number}}}'))
@@ -57,10 +71,14 @@ class TestParsing:
         for form in (text, text.encode()):
             with pytest.raises(ValueError, match=r"."):
                 parse_json(form)
+        with pytest.raises(ValueError, match=r"."):
+            parse_event(text)
 
     def test_a_broken_character_does_not_spoil_the_answer(self) -> None:
         assert parse_json(b'{"msg": "caf\xe9", "code": 1}') == {"msg": "caf\ufffd", "code": 1}
-        assert parse_json('{"msg": "\\ud800"}') == {"msg": "\ud800"}
+        for parse in (parse_json, parse_event):
+            assert parse('{"msg": "\\ud800"}') == {"msg": "\ud800"}
+            assert parse('{"msg": "\ud800"}') == {"msg": "?"}
 
 
 class TestReading:

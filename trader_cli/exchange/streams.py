@@ -36,7 +36,7 @@ from trader_cli.wire.decode_stream import (
     event_type,
     unwrap,
 )
-from trader_cli.wire.fields import DecodeError, parse_json
+from trader_cli.wire.fields import DecodeError, parse_event
 
 KEEP_ALIVE_S: Final = 30 * 60.0
 """A listen key lives 60 minutes; extending it at half time leaves room for failures."""
@@ -189,20 +189,18 @@ class UserStream(_Stream):
                 return "the listen key could not be extended"
 
     def _take(self, text: str) -> str | None:
-        try:
-            payload = unwrap(parse_json(text))
-        except ValueError:
-            self._events_put(_quarantined("user", None, "not JSON", self._clock))
-            return None
-        if event_type(payload) == "listenKeyExpired":
-            return "the listen key expired"
         event: DecodedUserEvent | RowQuarantined | None
         try:
+            payload = unwrap(parse_event(text))
             event = decode_user_event(payload)
         except DecodeError as error:
             event = _quarantined("user", error.symbol, str(error), self._clock)
-        if event is not None:
-            self._events_put(event)
+        except ValueError:
+            event = _quarantined("user", None, "not JSON", self._clock)
+        if event is None:
+            expired = event_type(payload) == "listenKeyExpired"
+            return "the listen key expired" if expired else None
+        self._events_put(event)
         if len(self._events) > _USER_EVENTS_MAX:
             # Nobody reads. What is queued stays; the gap tells that more was lost.
             return f"more than {_USER_EVENTS_MAX} events wait to be read"
@@ -298,7 +296,7 @@ class MarketStream(_Stream):
 
     def _take(self, category: str, text: str) -> str | None:
         try:
-            event = decode_market_event(unwrap(parse_json(text)))
+            event = decode_market_event(unwrap(parse_event(text)))
         except DecodeError as error:
             self._notice(_quarantined(category, error.symbol, str(error), self._clock))
             return None

@@ -18,6 +18,11 @@ _CLOSE_S: Final = 1.0
 _CONNECT_S: Final = 10.0
 _MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 
+# Looked up once: asking the enum for a member costs as much as handing a message on.
+_TEXT: Final = aiohttp.WSMsgType.TEXT
+_BINARY: Final = aiohttp.WSMsgType.BINARY
+_ERROR: Final = aiohttp.WSMsgType.ERROR
+
 
 class ConnectFailed(Exception):
     """No WebSocket came about; the text is safe to show."""
@@ -67,13 +72,13 @@ class AiohttpWebSocket:
     async def receive(self) -> str:
         while True:
             message = await self._socket.receive()
-            if message.type is aiohttp.WSMsgType.TEXT:
+            if message.type is _TEXT:
                 text: str = message.data
                 return text
-            if message.type is aiohttp.WSMsgType.BINARY:
+            if message.type is _BINARY:
                 continue  # the venue sends none
             code = self._socket.close_code
-            how = "the line went dead" if message.type is aiohttp.WSMsgType.ERROR else "closed"
+            how = "the line went dead" if message.type is _ERROR else "closed"
             raise ConnectionLost(how if code is None else f"{how}, code {code}")
 
     async def close(self) -> None:
