@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.numbers import ONE, ZERO
 from trader_cli.domain.terms import PositionSide, Side
 from trader_cli.paper import margin
 from trader_cli.paper.algo import Prices, TriggerBook
@@ -42,10 +42,11 @@ class SymbolAccount:
         reducing: the open orders that may only reduce.
         resting: notional of open orders that may open, by (position side, side).
         figures: what it adds to the account's sums, as of when these were last brought up to date.
+        notional_max: the largest position the present leverage allows, USDT.
+        margin_rate: what of a notional is needed as margin, at most.
     """
 
     __slots__ = (
-        "_capped",
         "_taken",
         "_taken_at",
         "algos",
@@ -55,6 +56,8 @@ class SymbolAccount:
         "hedge",
         "isolated",
         "leverage",
+        "margin_rate",
+        "notional_max",
         "orders",
         "positions",
         "reducing",
@@ -68,7 +71,7 @@ class SymbolAccount:
         self.contract = contract
         self.symbol = contract.symbol
         self.tick = tick
-        self.leverage = min(leverage, margin.leverage_max(contract.brackets))
+        self.set_leverage(min(leverage, margin.leverage_max(contract.brackets)))
         self.isolated = False
         self.hedge = False
         self.positions: dict[PositionSide, PositionRecord] = {}
@@ -80,8 +83,13 @@ class SymbolAccount:
         self.resting: dict[tuple[PositionSide, Side], Decimal] = {}
         self._taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
         self._taken_at = tick
-        self._capped = (0, ZERO)
         self.figures = _NOTHING
+
+    def set_leverage(self, leverage: int) -> None:
+        """Take a leverage and what follows from it."""
+        self.leverage = leverage
+        self.notional_max = margin.notional_max(self.contract.brackets, leverage)
+        self.margin_rate = (ONE / leverage).next_plus()
 
     @property
     def mark(self) -> Decimal:
@@ -97,14 +105,6 @@ class SymbolAccount:
         if found is None:
             found = self.positions[side] = PositionRecord(symbol=self.symbol, side=side)
         return found
-
-    @property
-    def notional_max(self) -> Decimal:
-        """The largest position the present leverage allows, USDT."""
-        if self._capped[0] != self.leverage:
-            cap = margin.notional_max(self.contract.brackets, self.leverage)
-            self._capped = self.leverage, cap
-        return self._capped[1]
 
     def held(self) -> list[PositionRecord]:
         """Return the positions that are not flat."""
@@ -309,7 +309,8 @@ class Account:
     def restore_symbol(self, symbol: str, stored: Mapping[str, Any]) -> None:
         """Take over a `symbol_snapshot`."""
         of = self.symbols[symbol]
-        of.leverage, of.isolated = stored["leverage"], stored["isolated"]
+        of.set_leverage(stored["leverage"])
+        of.isolated = stored["isolated"]
         for body in stored["positions"]:
             position = from_json(PositionRecord, body)
             of.positions[position.side] = position

@@ -73,7 +73,7 @@ class OrderDesk:
         parts = self._parts(of, wish)
         if parts:
             parts = self._shared(of, parts, now_ms)
-        order = self._accept(of, wish, now_ms, algo)
+        order = self._accept(wish, now_ms, algo)
         if algo is not None and on_accept is not None:
             on_accept(algo, order.order_id, now_ms)
         opening: events.UserEvent | None = None
@@ -160,7 +160,7 @@ class OrderDesk:
         if limited:
             loss = margin.open_loss(quantity if buys else -quantity, wish.price, mark)
         # No order adds more margin than its whole notional needs.
-        if account.surely_has(notional / of.leverage + loss):
+        if account.surely_has(notional * of.margin_rate + loss):
             return
         need = of.need_with(wish.position_side, side, notional).total - of.need.total
         if need > 0 and need + loss > account.available:
@@ -292,9 +292,7 @@ class OrderDesk:
             return order.price
         return parts[-1][0] if parts else None
 
-    def _accept(
-        self, of: SymbolAccount, wish: OrderWish, now_ms: int, algo: AlgoRecord | None
-    ) -> OrderRecord:
+    def _accept(self, wish: OrderWish, now_ms: int, algo: AlgoRecord | None) -> OrderRecord:
         core = self._core
         order_id = core.next_id("orders")
         order = record_of(wish, order_id, now_ms)
@@ -302,10 +300,6 @@ class OrderDesk:
             # The engine gets an ordinary order: only its client id tells of the trigger.
             order.algo_id = algo.algo_id
             core.triggered[order_id] = algo
-        of.orders[order_id] = order
-        core.client_ids[order.symbol, order.client_order_id] = order
-        if order.only_reduces:
-            of.reducing[order_id] = order
         core.changes.orders[order_id] = order
         return order
 
@@ -322,10 +316,19 @@ class OrderDesk:
             order.expire_reason = Reason.IOC_REST
             self._settlement.end(of, order, OrderStatus.EXPIRED, now_ms)
         else:
-            of.book.add(order, of.tick)
-            if order.good_till_ms:
-                self._core.add_deadline(order.good_till_ms, order.symbol)
-            self._settlement.expose(of, order)
+            self._rest(of, order)
+
+    def _rest(self, of: SymbolAccount, order: OrderRecord) -> None:
+        """Let an order be open from now on: one that is taken whole at once never is."""
+        core, order_id = self._core, order.order_id
+        of.orders[order_id] = order
+        core.client_ids[order.symbol, order.client_order_id] = order
+        if order.only_reduces:
+            of.reducing[order_id] = order
+        of.book.add(order, of.tick)
+        if order.good_till_ms:
+            core.add_deadline(order.good_till_ms, order.symbol)
+        self._settlement.expose(of, order)
 
     def fill_resting(self, of: SymbolAccount, tick: MarketTick) -> None:
         """Fill what a tick reaches; the tick is already the symbol's present one."""

@@ -46,9 +46,9 @@ class SettingsDesk:
             raise VenueRefusal(-2027)
         before, available = of.leverage, account.available
         needed = of.need.total
-        of.leverage = leverage
+        of.set_leverage(leverage)
         if of.need.total - needed > available:
-            of.leverage = before
+            of.set_leverage(before)
             raise VenueRefusal(-2028)
         account.stir(of)
         self._core.touch(of)

@@ -33,7 +33,7 @@ _LIMIT: Final = OrderType.LIMIT
 _SELL: Final = Side.SELL
 _FILLED: Final = OrderStatus.FILLED
 _PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
-_FILL_COST: Final = 4
+_FILL_COST: Final = Decimal(4)
 
 
 class Reason(IntEnum):
@@ -180,8 +180,6 @@ class Settlement:
             updated_ms=now_ms,
             forced=True,
         )
-        of.orders[order_id] = order
-        core.client_ids[order.symbol, order.client_order_id] = order
         core.tell(events.order_update, order, ExecutionType.NEW, now_ms)
         self.fill(of, order, price, order.quantity, now_ms, maker=False, fee=fee)
         if not deleveraged:
@@ -230,7 +228,7 @@ class Settlement:
             of.resting[key] = of.resting.get(key, ZERO) + more
             order.exposure = wanted
             # An order needs no more margin than its notional does, and never more without it.
-            self._core.account.stir(of, more / of.leverage if more > ZERO else ZERO)
+            self._core.account.stir(of, more * of.margin_rate if more > ZERO else ZERO)
 
     def _prune_reducing(self, of: SymbolAccount, side: PositionSide, now_ms: int) -> None:
         """End exits that have nothing left to close."""
@@ -277,9 +275,9 @@ class Settlement:
         self._finish_algo(order, now_ms)
 
     def _forget(self, of: SymbolAccount, order: OrderRecord) -> None:
-        if order.type is _LIMIT:
-            of.book.discard(order)
-        of.orders.pop(order.order_id, None)
+        if of.orders.pop(order.order_id, None) is None:
+            return  # it never rested
+        of.book.discard(order)
         if of.reducing:
             of.reducing.pop(order.order_id, None)
         self._core.client_ids.pop((order.symbol, order.client_order_id), None)
