@@ -16,6 +16,7 @@ from tests.support.facts import risk_view
 from trader_cli.cli.arguments import (
     duration_ms,
     moment_ms,
+    order_name,
     order_side,
     position_direction,
     positive_number,
@@ -26,8 +27,11 @@ from trader_cli.cli.arguments import (
 from trader_cli.cli.commands import GROUPS, command_path, root_help
 from trader_cli.cli.crash import report_crash
 from trader_cli.cli.invocation import Invocation
+from trader_cli.cli.order_options import resolved_good_till
+from trader_cli.cli.prices import price_wish
 from trader_cli.cli.recent_views import RecentViews
 from trader_cli.cli.shared_options import SharedOptions, split_shared
+from trader_cli.domain.terms import TimeInForce
 from trader_cli.errors import UsageError
 from trader_cli.trading.risk_terms import RiskView
 
@@ -95,7 +99,7 @@ def test_splitting_never_breaks_and_invents_no_words(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["NaN", "1e3", "Infinity", "", " ", "0", "0.0", "1,5", "１", "0x1"]
+    "text", ["NaN", "1e3", "Infinity", "", " ", "0", "0.0", "1,5", "１", "0x1", "+1"]
 )
 def test_number_that_is_not_plain_and_positive_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
@@ -105,6 +109,33 @@ def test_number_that_is_not_plain_and_positive_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("text", "value"), [("0.001", "0.001"), ("60000", "60000"), (".5", "0.5")])
 def test_plain_number_is_taken_exactly(text: str, value: str) -> None:
     assert positive_number(text) == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["+60000", "+0.1", "-5", "5t", "0.1%", "+5x"])
+def test_a_price_is_a_number_or_a_whole_distance(text: str) -> None:
+    """A sign without a unit may be a distance whose unit was forgotten."""
+    with pytest.raises(typer.BadParameter):
+        price_wish(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "a b", "é", "x" * 37])
+def test_what_no_order_can_be_called_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        order_name(text)
+
+
+@pytest.mark.parametrize("text", ["34000000001", "trd-a-en0", "web_1:x/y.z", "x" * 36])
+def test_what_an_order_can_be_called_is_taken_as_it_is(text: str) -> None:
+    assert order_name(text) == text
+
+
+@pytest.mark.parametrize(("text", "is_taken"), [("10m", False), ("601s", True), ("1ms", False)])
+def test_a_date_the_exchange_does_not_take_is_refused_here(text: str, is_taken: bool) -> None:
+    if is_taken:
+        assert resolved_good_till(text, TimeInForce.GTD, 0) == 601_000
+        return
+    with pytest.raises(UsageError, match="ten minutes"):
+        resolved_good_till(text, TimeInForce.GTD, 0)
 
 
 @pytest.mark.parametrize("text", ["1.5", "0", "20x"])

@@ -51,6 +51,18 @@ class AbsentJournal:
     ) -> None:
         self._refuse()
 
+    async def record_change(
+        self,
+        *,
+        source: str,
+        leg: Leg,
+        request: OrderRequest,
+        details: JsonObject,
+        since_ms: int,
+        admit: Callable[[Sequence[IntentRecord]], None],
+    ) -> None:
+        self._refuse()
+
     def record_event(
         self,
         client_order_id: str,

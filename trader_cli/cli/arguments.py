@@ -20,6 +20,7 @@ from trader_cli.domain.terms import Direction, Side, TimeInForce
 
 _T = TypeVar("_T")
 _SYMBOL: Final = re.compile(r"[A-Z0-9_]{2,40}", re.ASCII)
+_ORDER_NAME: Final = re.compile(r"[.A-Za-z0-9:/_-]{1,36}", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,6})(ms|s|m|h|d)", re.ASCII)
 _UNIT_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -39,10 +40,12 @@ def strict(parse: Callable[[str], _T]) -> Callable[[str], _T]:
 
 @strict
 def positive_number(text: str) -> Decimal:
-    """Return a plain decimal number above zero."""
+    """Return a plain decimal number above zero, written without a sign."""
     number = parse_decimal(text)
     if number <= 0:
         raise ValueError(f"{text} is not above zero")
+    if text.strip().startswith("+"):
+        raise ValueError(f"{text}: a number takes no sign")
     return number
 
 
@@ -53,6 +56,18 @@ def whole_number(text: str) -> int:
     if number != number.to_integral_value():
         raise ValueError(f"{text} is not a whole number")
     return int(number)
+
+
+@strict
+def order_name(text: str) -> str:
+    """Return the name of an order: its number or a client order id, whoever gave it.
+
+    Source: binance-usdm reference §6.1 (newClientOrderId's pattern).
+    """
+    name = text.strip()
+    if _ORDER_NAME.fullmatch(name) is None:
+        raise ValueError(f"{text!r} is no order id, algo id or client order id")
+    return name
 
 
 @strict

@@ -29,7 +29,7 @@ from trader_cli.domain.order import (
     OrderRequest,
     only_reduces,
 )
-from trader_cli.domain.protection import check_stop
+from trader_cli.domain.protection import callback_rate, check_stop, check_take_profit
 from trader_cli.domain.terms import (
     Direction,
     OrderStatus,
@@ -38,7 +38,7 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.errors import PartialFailure, UsageError, VenueError
+from trader_cli.errors import PartialFailure, RefusedByRisk, UsageError, VenueError
 from trader_cli.trading.amending import leg_of_type
 from trader_cli.trading.fitting import fit, known_instrument
 from trader_cli.trading.risk_manager import Refused
@@ -222,7 +222,7 @@ async def conditional_request(desk: Desk, wish: ConditionalWish) -> ConditionalR
         None if typed is None else await price_at(desk, wish.symbol, side, typed)
         for typed in (wish.trigger_price, wish.limit_price, wish.activate_price)
     ]
-    await _warn_of_liquidation(desk, position, wish, prices[0])
+    await _judge_trigger(desk, position, wish, prices[0])
     return ConditionalRequest(
         symbol=wish.symbol,
         side=side,
@@ -232,7 +232,9 @@ async def conditional_request(desk: Desk, wish: ConditionalWish) -> ConditionalR
         trigger_price=prices[0],
         price=prices[1],
         activate_price=prices[2],
-        callback_rate=wish.callback_rate,
+        callback_rate=None
+        if wish.callback_rate is None
+        else exchange_rate(desk, wish.callback_rate),
         reduce_only=position.position_side is PositionSide.BOTH,
         position_side=position.position_side,
     )
@@ -289,6 +291,19 @@ async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tupl
     return verdict.request, (*fitted.notes, *verdict.notes)
 
 
+def on_steps(desk: Desk, entry: LimitRequest, instrument: Instrument) -> LimitRequest:
+    """Return the order on the contract's steps, what that changed said once and here.
+
+    Raises:
+        UsageError: a filter refuses it.
+    """
+    fitted = fit(entry, instrument)
+    for note in fitted.notes:
+        desk.invocation.say(note)
+    assert isinstance(fitted.request, LimitRequest), "fitting keeps the kind"
+    return fitted.request
+
+
 async def known(desk: Desk, symbol: str) -> Instrument:
     """Return the symbol's filters.
 
@@ -307,6 +322,14 @@ async def price_at(desk: Desk, symbol: str, side: Side, typed: PriceWish) -> Dec
     price = typed.at(touch, instrument.tick_size)
     desk.invocation.say(f"{typed} from {to_text(touch)}: {to_text(price)}")
     return price
+
+
+def exchange_rate(desk: Desk, percent: Decimal) -> Decimal:
+    """Return a trailing stop's distance, percent of price, as the exchange takes it."""
+    rate, notes = callback_rate(percent)
+    for note in notes:
+        desk.invocation.say(note)
+    return rate
 
 
 async def held_position(desk: Desk, symbol: str, direction: Direction | None) -> Position:
@@ -403,18 +426,31 @@ async def _validate(desk: Desk, request: OrderRequest) -> Answer:
     return Answer(data=data, tables=lambda: [orders_table(title, [data])])
 
 
-async def _warn_of_liquidation(
+async def _judge_trigger(
     desk: Desk, position: Position, wish: ConditionalWish, trigger: Decimal | None
 ) -> None:
-    """Say that a stop lies beyond liquidation; the operator may still want it."""
-    if trigger is None or wish.type not in (OrderType.STOP, OrderType.STOP_MARKET):
+    """Refuse a price that would fire at once, and say that a stop lies beyond liquidation.
+
+    The latter the operator may still want.
+
+    Raises:
+        RefusedByRisk: mark is through the price already.
+    """
+    if trigger is None:
         return
-    problem = check_stop(
-        await known(desk, wish.symbol),
-        position.direction,
-        trigger,
-        mark=position.mark_price,
-        liquidation=position.liquidation_price,
-    )
-    if problem is not None and problem.rule == "stop_beyond_liquidation":
+    if wish.type in (OrderType.STOP, OrderType.STOP_MARKET):
+        problem = check_stop(
+            await known(desk, wish.symbol),
+            position.direction,
+            trigger,
+            mark=position.mark_price,
+            liquidation=position.liquidation_price,
+        )
+    else:
+        problem = check_take_profit(position.direction, trigger, mark=position.mark_price)
+    if problem is None:
+        return
+    if problem.rule == "stop_beyond_liquidation":
         desk.invocation.say(f"warning: {problem.message}")
+        return
+    raise RefusedByRisk(problem.message, code=problem.rule)

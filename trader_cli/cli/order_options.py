@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from trader_cli.cli.arguments import (
     moment_ms,
+    order_name,
     positive_number,
     symbol_name,
     time_in_force,
@@ -16,6 +17,9 @@ from trader_cli.cli.arguments import (
 from trader_cli.cli.prices import PriceWish, price_wish
 from trader_cli.domain.terms import TimeInForce
 from trader_cli.errors import UsageError
+
+_GOOD_FOR_MS_MIN: Final = 600_000
+"""Source: binance-usdm reference §6.1 (goodTillDate), -5040."""
 
 Quantity = Annotated[
     Decimal | None,
@@ -57,7 +61,10 @@ GoodTill = Annotated[
     typer.Option("--good-till", metavar="T", help="with GTD: 15m, or 2026-11-23T12:00Z"),
 ]
 PostOnly = Annotated[bool, typer.Option("--post-only", help="rest or be refused")]
-OrderId = Annotated[str, typer.Argument(metavar="ID", help="order id, algo id or client order id")]
+OrderId = Annotated[
+    str,
+    typer.Argument(parser=order_name, metavar="ID", help="order id, algo id or client order id"),
+]
 OfSymbol = Annotated[
     str | None, typer.Option("--symbol", parser=symbol_name, metavar="SYMBOL", help="its symbol")
 ]
@@ -80,6 +87,12 @@ def resolved_good_till(text: str | None, tif: TimeInForce | None, now_ms: int) -
     if text is None:
         return None
     try:
-        return moment_ms(text, now_ms=now_ms)
+        until_ms = moment_ms(text, now_ms=now_ms)
     except ValueError as error:
         raise UsageError(f"--good-till: {error}") from error
+    if until_ms <= now_ms + _GOOD_FOR_MS_MIN:
+        raise UsageError(
+            f"--good-till {text}: the exchange takes what is more than ten minutes ahead",
+            code="good_till",
+        )
+    return until_ms

@@ -22,6 +22,7 @@ from trader_cli.cli.order_actions import (
     place_market,
 )
 from trader_cli.cli.order_batch import place_file, read_batch
+from trader_cli.cli.order_bracket import BracketWish, EntryKind, EntryWish, place_bracket
 from trader_cli.cli.order_options import (
     GoodTill,
     PostOnly,
@@ -36,14 +37,7 @@ from trader_cli.cli.order_options import (
     resolved_good_till,
     resolved_tif,
 )
-from trader_cli.cli.order_working import (
-    BracketWish,
-    EntryKind,
-    EntryWish,
-    SmartWish,
-    place_bracket,
-    place_smart,
-)
+from trader_cli.cli.order_working import SmartWish, place_smart
 from trader_cli.cli.prices import OptionalPriceArgument, PriceWish, price_wish
 from trader_cli.domain.rules import Fallback
 from trader_cli.errors import UsageError

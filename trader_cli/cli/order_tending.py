@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from trader_cli.cli.arguments import OptionalSymbol, Symbol, positive_number
+from trader_cli.cli.arguments import OptionalSymbol, Symbol, order_name, positive_number
 from trader_cli.cli.context import Desk, trade
 from trader_cli.cli.invocation import Answer, invocation_of
 from trader_cli.cli.order_options import Days, OfSymbol, OrderId
@@ -121,7 +121,10 @@ def cancel_all(
 def resolve(
     context: typer.Context,
     identifier: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="a client order id; else every unknown one")
+        str | None,
+        typer.Argument(
+            parser=order_name, metavar="[ID]", help="a client order id; else every unknown one"
+        ),
     ] = None,
 ) -> Answer:
     """Prove what became of orders in doubt, and remove exits that lost their position."""

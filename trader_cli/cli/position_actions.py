@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import held_position, known
+from trader_cli.cli.order_actions import exchange_rate, held_position, known
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (
     cancelled_json,
@@ -24,7 +24,6 @@ from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import only_reduces
 from trader_cli.domain.protection import (
     StopProblem,
-    callback_rate,
     check_stop,
     check_take_profit,
     note_on_target,
@@ -252,12 +251,7 @@ def resting_json(protection: Protection) -> list[Json]:
 
 
 def _trailing(desk: Desk, percent: Decimal | None) -> TrailingPlan | None:
-    if percent is None:
-        return None
-    rate, notes = callback_rate(percent)
-    for note in notes:
-        desk.invocation.say(note)
-    return TrailingPlan(callback_rate=rate)
+    return None if percent is None else TrailingPlan(callback_rate=exchange_rate(desk, percent))
 
 
 def refuse_stop(instrument: Instrument, position: Position, stop: Decimal) -> None:

@@ -71,6 +71,8 @@ def price_wish(text: str) -> PriceWish:
         number = parse_decimal(text)
         if number <= 0:
             raise ValueError(f"{text} is not above zero")
+        if text.strip().startswith("+"):
+            raise ValueError(f"{text} is no distance: those end in % or t (ticks)")
         return PriceWish(number=number)
     sign, number_text, unit = match.groups()
     return PriceWish(
