@@ -30,6 +30,7 @@ from trader_cli.exchange.streams import UserStream
 from trader_cli.paper.faults import ACTS, ANSWERS, FaultKind, Faults
 from trader_cli.paper.market import Attention, MarketTick
 from trader_cli.paper.state import MemoryState
+from trader_cli.paper.throttling import is_spared
 
 D = Decimal
 ORDER = "/fapi/v1/order"
@@ -565,3 +566,90 @@ def test_every_kind_is_an_answer_an_act_or_held_against_its_moment() -> None:
         "partial_fills",
         "stuck_triggering",
     }
+
+
+# --- what an overloaded or strict exchange says and whom it spares --------------------------------
+
+RESTING: dict[str, object] = {
+    "symbol": SYMBOL,
+    "side": "BUY",
+    "type": "LIMIT",
+    "timeInForce": "GTC",
+    "quantity": "0.002",
+    "price": "94000",
+}
+SELL: dict[str, object] = {**MARKET, "side": "SELL"}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.UNKNOWN, FaultKind.TIMEOUT_EXECUTED, FaultKind.BANNED])
+def test_a_failure_the_exchange_tells_carries_its_counts(
+    paper: PaperVenue, kind: FaultKind
+) -> None:
+    paper.ask("GET", "/fapi/v1/ping", signed=False)
+    arm(paper, kind)
+
+    answer = paper.request("POST", ORDER, MARKET)
+
+    assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "1"
+    assert "X-MBX-ORDER-COUNT-10S" in answer.headers
+
+
+def test_a_page_before_the_exchange_knows_no_counts(paper: PaperVenue) -> None:
+    arm(paper, FaultKind.HTML)
+
+    assert paper.request("GET", "/fapi/v1/ping", signed=False).headers == {
+        "Content-Type": "text/html"
+    }
+
+
+def test_a_ban_tells_until_when(paper: PaperVenue) -> None:
+    arm(paper, FaultKind.BANNED, amount=180)
+
+    answer = paper.request("GET", "/fapi/v1/ping", signed=False)
+
+    until_ms = paper.clock.now_ms() + 180_000
+    assert json.loads(answer.body) == {
+        "code": -1003,
+        "msg": f"Way too many requests; IP banned until {until_ms}. "
+        "Please use the websocket for live updates to avoid bans.",
+    }
+
+
+def test_an_overloaded_exchange_lets_exits_and_cancels_pass(paper: PaperVenue) -> None:
+    paper.ask("POST", ORDER, MARKET)
+    placed = paper.ask("POST", ORDER, RESTING)
+    arm(paper, FaultKind.OVERLOADED, forever="true")
+
+    assert paper.refused("POST", ORDER, MARKET) == (503, -1008)
+    assert paper.refused("POST", ORDER, {**SELL, "reduceOnly": "false"}) == (503, -1008)
+    assert paper.refused("PUT", ORDER, {**RESTING, "orderId": placed["orderId"]}) == (503, -1008)
+    paper.ask("DELETE", ORDER, {"symbol": SYMBOL, "orderId": placed["orderId"]})
+    paper.ask("POST", ORDER, {**SELL, "reduceOnly": "TRUE"})
+
+
+@pytest.mark.parametrize(
+    ("position_side", "side", "spared"),
+    [("LONG", "SELL", True), ("SHORT", "BUY", True), ("LONG", "BUY", False), ("", "SELL", False)],
+)
+def test_in_hedge_mode_the_sides_say_what_an_exit_is(
+    position_side: str, side: str, spared: bool
+) -> None:
+    values = {"positionside": position_side, "side": side}
+
+    assert is_spared("POST", ORDER, values) is spared
+
+
+@pytest.mark.parametrize(
+    ("orders", "spared"),
+    [
+        ('[{"reduceOnly":"true"}]', True),
+        ('[{"reduceOnly":true},{"closePosition":"true"}]', True),
+        ('[{"reduceOnly":"true"},{"side":"BUY"}]', False),
+        ("[]", False),
+        ("{}", False),
+        ("[1]", False),
+        ("[", False),
+    ],
+)
+def test_a_batch_passes_if_all_of_it_only_reduces(orders: str, spared: bool) -> None:
+    assert is_spared("POST", "/fapi/v1/batchOrders", {"batchorders": orders}) is spared

@@ -208,8 +208,41 @@ class TestLimits:
 
         assert statuses == [429, 418, 418]
         assert (refused.status, "Retry-After" in refused.headers) == (418, True)
+        assert refused.headers["X-MBX-USED-WEIGHT-1M"] == "40"
         paper.advance(120_000)
         assert paper.ask("GET", "/fapi/v1/openOrders") == []
+
+    @pytest.mark.parametrize(
+        ("path", "values", "most"),
+        [
+            ("/fapi/v1/fundingRate", {"limit": "1"}, 500),
+            ("/futures/data/basis", {"pair": "BTCUSDT", "period": "5m", "limit": "1"}, 1_000),
+        ],
+    )
+    def test_some_calls_weigh_nothing_and_have_a_limit_of_their_own(
+        self, path: str, values: dict[str, str], most: int
+    ) -> None:
+        paper = PaperVenue()
+        for _ in range(most):
+            answer = paper.request("GET", path, values, signed=False)
+            assert answer.status == 200
+
+        assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "0"
+        refused = paper.request("GET", path, values, signed=False)
+        assert (refused.status, json.loads(refused.body)["code"]) == (429, -1003)
+        assert f"current limit is {most} requests per 5 minutes" in refused.body.decode()
+        assert 0 < int(refused.headers["Retry-After"]) <= 300
+        paper.ask("GET", "/fapi/v1/ping", signed=False)
+        paper.advance(300_000)
+        paper.ask("GET", path, values, signed=False)
+
+    def test_both_calls_about_funding_share_one_limit(self) -> None:
+        paper = PaperVenue()
+        for _ in range(250):
+            paper.ask("GET", "/fapi/v1/fundingRate", {"limit": "1"}, signed=False)
+            paper.ask("GET", "/fapi/v1/fundingInfo", signed=False)
+
+        assert paper.refused("GET", "/fapi/v1/fundingInfo", signed=False) == (429, -1003)
 
     def test_too_many_orders_are_1015(self) -> None:
         limits = RateLimitSettings(orders_per_10s=2)
@@ -217,7 +250,9 @@ class TestLimits:
 
         for _ in range(2):
             paper.ask("POST", "/fapi/v1/order", RESTING)
-        assert paper.refused("POST", "/fapi/v1/order", RESTING) == (429, -1015)
+        refused = paper.request("POST", "/fapi/v1/order", RESTING)
+        assert (refused.status, json.loads(refused.body)["code"]) == (429, -1015)
+        assert refused.headers["X-MBX-ORDER-COUNT-10S"] == "2"
         assert len(paper.ask("GET", "/fapi/v1/openOrders", {"symbol": "BTCUSDT"})) == 2
         paper.advance(10_000)
         paper.ask("POST", "/fapi/v1/order", RESTING)

@@ -394,6 +394,11 @@ class TestLimits:
 
         assert lost["status"] == 503
         assert len(caller.paper.ask("GET", "/fapi/v1/openOrders")) == 1
+        faults.arm(FaultKind.BANNED, path="/fapi/v1/order", amount=180)
+        banned = caller.signed("order.place", RESTING)
+        told = banned["error"]["data"]
+        assert (banned["status"], banned["error"]["code"]) == (418, -1003)
+        assert told["retryAfter"] == told["serverTime"] + 180_000
         faults.arm(FaultKind.DROPPED, path="/fapi/v1/order")
         params = RESTING | {"apiKey": KEYS.api_key, "timestamp": 1, "signature": "0"}
         assert caller.send(json.dumps({"method": "order.place", "params": params})) == []

@@ -17,7 +17,7 @@ from trader_cli.paper.auth import KeyPair, KeyRing, Security, authorise
 from trader_cli.paper.convert import ConvertDesk
 from trader_cli.paper.downloads import Downloads
 from trader_cli.paper.fault_acts import perform
-from trader_cli.paper.faults import Armed, Faults
+from trader_cli.paper.faults import DROPPED, Armed, Fault, Faults
 from trader_cli.paper.instruments import CONTRACTS, Contract
 from trader_cli.paper.limits import (
     SPOT_WEIGHT_HEADER,
@@ -42,6 +42,7 @@ from trader_cli.paper.public_keys import restored_keys
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Route, RouteTable
 from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS, Subscriptions
+from trader_cli.paper.throttling import is_spared
 from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 from trader_cli.paper.venue import Venue
 from trader_cli.paper.ws_api import WsApi
@@ -135,18 +136,24 @@ class Exchange:
         try:
             if route is None:
                 raise VenueRefusal(-5000, request.path, request.method)
-            fault = self.faults.meet(request.method, request.path, now_ms)
+            fault = self.faults.meet(
+                request.method,
+                request.path,
+                now_ms,
+                spared=lambda: is_spared(request.method, request.path, read_parameters(request)),
+            )
             if fault is not None and not fault.executes:
-                return fault.response
+                return self._failed(fault, route, request, now_ms)
             response = self._answer(route, request, now_ms)
             self.let_follow(request.method, request.path, now_ms)
         except RateRefusal as refusal:
-            headers = {"Retry-After": str(refusal.retry_after_s)}
+            headers = self._headers(route, request.peer, now_ms)
+            headers["Retry-After"] = str(refusal.retry_after_s)
             return json_response(refusal.status, error_body(refusal), headers)
         except VenueRefusal as refusal:
             headers = self._headers(route, request.peer, now_ms)
             return json_response(error_status(refusal), error_body(refusal), headers)
-        return response if fault is None else fault.response
+        return response if fault is None else self._failed(fault, route, request, now_ms)
 
     def let_follow(self, method: str, path: str, now_ms: int) -> None:
         """Let happen what is armed to follow this request; what it answers is another matter."""
@@ -240,6 +247,8 @@ class Exchange:
         params = StrictParams(values) if strict else Params.of_lower(values)
         if route.security is not Security.CONTROL:
             self.limits.charge_weight(peer, route.weigh(params), now_ms)
+            if route.pool is not None:
+                self.limits.charge_pool(peer, route.pool, now_ms)
         admit(params)
         if route.writes_orders:
             self.limits.charge_orders(route.orders_10s, route.orders_1m, now_ms)
@@ -268,6 +277,16 @@ class Exchange:
             ),
         )
         return json_response(_OK, payload, self._headers(route, request.peer, now_ms))
+
+    def _failed(
+        self, fault: Fault, route: Route, request: HttpRequest, now_ms: int
+    ) -> HttpResponse:
+        """Return a failure's answer; only the exchange itself counts, no page in front of it."""
+        response = fault.response
+        if response.status == DROPPED or "Content-Type" in response.headers:
+            return response
+        headers = self._headers(route, request.peer, now_ms) | dict(response.headers)
+        return HttpResponse(response.status, headers, response.body, response.delay_ms)
 
     def _headers(self, route: Route | None, peer: str, now_ms: int) -> dict[str, str]:
         headers = self.limits.weight_headers(peer, now_ms)

@@ -8,7 +8,7 @@ Source: binance-usdm reference §3.5, §7.4, §11.1, §17.10.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum, unique
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from trader_cli.paper.disturbance import FOR_EVER_MS
 from trader_cli.paper.protocol import HttpResponse, json_response
+from trader_cli.wire import codes
 
 DROPPED: Final = 0
 """The status that tells a transport to end the connection without an answer."""
@@ -122,6 +123,7 @@ _THROTTLED_TEXT: Final = (
     "Reduce-only/close-position orders are exempt. Please try again."
 )
 _INTERNAL_TEXT: Final = "Internal error; unable to process your request. Please try again."
+_HASTY_TEXT: Final = codes.message(-1003, 2_400)
 
 
 def _error(
@@ -160,10 +162,12 @@ class Fault:
 
     Attributes:
         amount: seconds of Retry-After where the kind has one.
+        now_ms: when it struck.
     """
 
     kind: FaultKind
     amount: int = 0
+    now_ms: int = 0
 
     @property
     def executes(self) -> bool:
@@ -175,9 +179,10 @@ class Fault:
         """What the client gets; status 0 is a dropped connection."""
         headers = {"Retry-After": str(self.amount)}
         if self.kind is FaultKind.TOO_MANY_REQUESTS:
-            return _error(429, -1003, "Too many requests; please slow down.", headers)
+            return _error(429, -1003, _HASTY_TEXT, headers)
         if self.kind is FaultKind.BANNED:
-            return _error(418, -1003, "Way too many requests; IP banned.", headers)
+            until_ms = self.now_ms + self.amount * 1_000
+            return _error(418, -1003, codes.message(-1003, until_ms, variant=1), headers)
         return _RESPONSES[FaultKind(self.kind.removesuffix(_EXECUTED))]
 
 
@@ -284,16 +289,30 @@ class Faults:
 
     # -- requests ------------------------------------------------------------------------------
 
-    def meet(self, method: str, path: str, now_ms: int = 0) -> Fault | None:
+    def meet(
+        self,
+        method: str,
+        path: str,
+        now_ms: int = 0,
+        *,
+        spared: Callable[[], bool] = lambda: False,
+    ) -> Fault | None:
         """Return the failure this request meets and count it, None if none is armed for it.
 
         The exchange's own switches never fail.
+
+        Args:
+            spared: asked whether an overloaded exchange lets this request pass.
         """
         if not self._armed or path.startswith("/paper/"):
             return None
         for armed in self._due(now_ms):
-            if armed.kind in ANSWERS and self._strikes(armed, path, method=method):
-                return Fault(armed.kind, armed.amount)
+            if armed.kind not in ANSWERS:
+                continue
+            if armed.kind is FaultKind.OVERLOADED and spared():
+                continue
+            if self._strikes(armed, path, method=method):
+                return Fault(armed.kind, armed.amount, now_ms)
         return None
 
     def acts_after(self, method: str, path: str, now_ms: int) -> list[Armed]:

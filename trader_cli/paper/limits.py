@@ -22,6 +22,7 @@ ORDERS_1M_HEADER: Final = "X-MBX-ORDER-COUNT-1M"
 
 _MINUTE_MS: Final = 60_000
 _TEN_SECONDS_MS: Final = 10_000
+_POOL_MS: Final = 300_000
 _PEERS_MAX: Final = 1_000
 
 
@@ -88,12 +89,21 @@ class _Window:
         return (self.length_ms - now_ms % self.length_ms + 999) // 1_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestPool:
+    """A limit that some calls share, counted in requests by address."""
+
+    name: str
+    per_5_minutes: int
+
+
 @dataclass(slots=True)
 class _Peer:
     weight: _Window = field(default_factory=lambda: _Window(_MINUTE_MS))
     ignored: _Window = field(default_factory=lambda: _Window(_MINUTE_MS))
     banned_until_ms: int = 0
     bans: int = 0
+    pools: dict[str, _Window] = field(default_factory=dict)
 
 
 class RateLimits:
@@ -117,19 +127,40 @@ class RateLimits:
             raise _banned(state.banned_until_ms, now_ms)
         if not settings.enabled or state.weight.at(now_ms) + weight <= settings.weight_per_minute:
             return state.weight.add(now_ms, weight)
+        raise self._too_many(
+            state, state.weight, f"{settings.weight_per_minute} requests per minute", now_ms
+        )
+
+    def charge_pool(self, peer: str, pool: RequestPool, now_ms: int) -> None:
+        """Count a request of a call that has a limit of its own besides the weight.
+
+        Raises:
+            RateRefusal: -1003 as for the weight.
+        """
+        state = self._peer(peer)
+        window = state.pools.setdefault(pool.name, _Window(_POOL_MS))
+        if not self._settings.enabled or window.at(now_ms) < pool.per_5_minutes:
+            window.add(now_ms, 1)
+            return
+        limit = f"{pool.per_5_minutes} requests per 5 minutes"
+        raise self._too_many(state, window, limit, now_ms)
+
+    def _too_many(self, state: _Peer, window: _Window, limit: str, now_ms: int) -> RateRefusal:
+        """Return the refusal of one request too many; a ban once too many of them were ignored."""
+        settings = self._settings
         if state.ignored.add(now_ms, 1) > settings.ignored_max:
             length_ms = min(settings.ban_ms_min << min(state.bans, 20), settings.ban_ms_max)
             state.bans += 1
             state.banned_until_ms = now_ms + length_ms
-            raise _banned(state.banned_until_ms, now_ms)
-        raise RateRefusal(
+            return _banned(state.banned_until_ms, now_ms)
+        return RateRefusal(
             -1003,
             detail=(
-                f"Too many requests; current limit is {settings.weight_per_minute} requests per "
-                "minute. Please use the websocket for live updates to avoid polling the API."
+                f"Too many requests; current limit is {limit}. "
+                "Please use the websocket for live updates to avoid polling the API."
             ),
             status=429,
-            retry_after_s=state.weight.seconds_left(now_ms),
+            retry_after_s=window.seconds_left(now_ms),
         )
 
     def charge_orders(self, per_10s: int, per_minute: int, now_ms: int) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from trader_cli.paper.auth import Security
+from trader_cli.paper.limits import RequestPool
 from trader_cli.paper.params import Params
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Route:
     Attributes:
         weight: request weight, by rule where it depends on the parameters.
         orders_10s, orders_1m: what it adds to the account's order counts.
+        pool: the limit of its own that it counts towards, None without one.
         changes_orders: it reaches the orders, so that it is on its way as long as orders are.
     """
 
@@ -41,6 +43,7 @@ class Route:
     weight: int | WeightRule = 1
     orders_10s: int = 0
     orders_1m: int = 0
+    pool: RequestPool | None = None
     changes_orders: bool = False
 
     @property

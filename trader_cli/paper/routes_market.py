@@ -21,6 +21,7 @@ from trader_cli.paper.history import (
     klines,
     ticker_24h,
 )
+from trader_cli.paper.limits import RequestPool
 from trader_cli.paper.market import Candle, FundingSettled, MarketTick
 from trader_cli.paper.market_params import limit_of, pair_of, symbol_of, symbols_of, window_of
 from trader_cli.paper.params import Params
@@ -38,7 +39,7 @@ _KLINES_DEFAULT, _KLINES_MAX = 500, 1_500
 _FUNDING_DEFAULT, _FUNDING_MAX = 100, 1_000
 _HOUR_MS: Final = 3_600_000
 _FUNDING_INTERVAL_HOURS: Final = 8
-_FUNDING_CAP: Final = "0.003"
+_FUNDING_CAP: Final = "0.00300000"
 
 _PERPETUAL: Final = "PERPETUAL"
 _CONTRACT_TYPES: Final = (_PERPETUAL, "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIFI_PERPETUAL")
@@ -294,12 +295,26 @@ def _cents(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
-def _open(path: str, handler: Handler, weight: int | WeightRule = 1) -> Route:
-    return Route(method="GET", path=path, security=Security.OPEN, handler=handler, weight=weight)
+def _open(
+    path: str,
+    handler: Handler,
+    weight: int | WeightRule = 1,
+    *,
+    pool: RequestPool | None = None,
+) -> Route:
+    return Route(
+        method="GET",
+        path=path,
+        security=Security.OPEN,
+        handler=handler,
+        weight=weight,
+        pool=pool,
+    )
 
 
 _DEPTH_WEIGHT: Final = by_limit(_DEPTH_DEFAULT, (50, 2), (100, 5), (500, 10), (1_000, 20))
 _KLINE_WEIGHT: Final = by_limit(_KLINES_DEFAULT, (99, 1), (499, 2), (1_000, 5), (1_500, 10))
+_FUNDING_POOL: Final = RequestPool(name="funding", per_5_minutes=500)
 MARKET_ROUTES: Final = (
     _open("/fapi/v1/ping", _ping),
     _open("/fapi/v1/time", _time),
@@ -325,8 +340,8 @@ MARKET_ROUTES: Final = (
     _open("/fapi/v1/ticker/24hr", _one_or_all(_ticker_day), by_symbol(1, 40)),
     _open("/fapi/v1/premiumIndex", _one_or_all(_premium_index), by_symbol(1, 10)),
     _open("/fapi/v1/openInterest", _open_interest),
-    _open("/fapi/v1/fundingRate", _funding_rate),
-    _open("/fapi/v1/fundingInfo", _funding_info),
+    _open("/fapi/v1/fundingRate", _funding_rate, 0, pool=_FUNDING_POOL),
+    _open("/fapi/v1/fundingInfo", _funding_info, 0, pool=_FUNDING_POOL),
     _open("/api/v3/ping", _ping),
     _open("/api/v3/time", _time),
 )

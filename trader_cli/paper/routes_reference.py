@@ -16,6 +16,7 @@ from trader_cli.domain.numbers import ZERO, to_wire
 from trader_cli.paper.auth import Security
 from trader_cli.paper.exchange_info import ASSETS
 from trader_cli.paper.history import INTERVALS, klines
+from trader_cli.paper.limits import RequestPool
 from trader_cli.paper.market import Candle
 from trader_cli.paper.market_params import limit_of, pair_of, symbol_of, symbols_of, window_of
 from trader_cli.paper.params import Params
@@ -235,7 +236,21 @@ def _open(path: str, handler: Handler, weight: int | WeightRule = 1) -> Route:
     return Route(method="GET", path=path, security=Security.OPEN, handler=handler, weight=weight)
 
 
+def _statistic(path: str, handler: Handler) -> Route:
+    """Return the row of a call that weighs nothing and has a limit of its own."""
+    return Route(
+        method="GET",
+        path=f"/futures/data/{path}",
+        security=Security.OPEN,
+        handler=handler,
+        weight=0,
+        pool=_STATISTICS_POOL,
+    )
+
+
 _KLINE_WEIGHT: Final = by_limit(_KLINES_DEFAULT, (99, 1), (499, 2), (1_000, 5), (1_500, 10))
+
+_STATISTICS_POOL: Final = RequestPool(name="statistics", per_5_minutes=1_000)
 
 REFERENCE_ROUTES: Final = (
     _open("/fapi/v1/assetIndex", _asset_index, by_symbol(1, 10)),
@@ -245,11 +260,11 @@ REFERENCE_ROUTES: Final = (
     _open("/fapi/v1/symbolAdlRisk", _adl_risk),
     _open("/fapi/v1/tradingSchedule", _schedule, 5),
     _open("/fapi/v1/premiumIndexKlines", _premium_klines, _KLINE_WEIGHT),
-    _open("/futures/data/openInterestHist", _statistics(_open_interest_row), 0),
-    _open("/futures/data/topLongShortAccountRatio", _statistics(_ratio_row), 0),
-    _open("/futures/data/topLongShortPositionRatio", _statistics(_ratio_row), 0),
-    _open("/futures/data/globalLongShortAccountRatio", _statistics(_ratio_row), 0),
-    _open("/futures/data/takerlongshortRatio", _statistics(_taker_row), 0),
-    _open("/futures/data/basis", _statistics(_basis_row, by_pair=True), 0),
-    _open("/futures/data/delivery-price", _deliveries, 0),
+    _statistic("openInterestHist", _statistics(_open_interest_row)),
+    _statistic("topLongShortAccountRatio", _statistics(_ratio_row)),
+    _statistic("topLongShortPositionRatio", _statistics(_ratio_row)),
+    _statistic("globalLongShortAccountRatio", _statistics(_ratio_row)),
+    _statistic("takerlongshortRatio", _statistics(_taker_row)),
+    _statistic("basis", _statistics(_basis_row, by_pair=True)),
+    _statistic("delivery-price", _deliveries),
 )

@@ -25,6 +25,7 @@ from trader_cli.paper.protocol import can_tell, error_body, error_status, json_t
 from trader_cli.paper.refusal import VenueRefusal
 from trader_cli.paper.routes import Route, RouteTable
 from trader_cli.paper.subscriptions import Sink
+from trader_cli.paper.throttling import is_spared
 
 if TYPE_CHECKING:
     from trader_cli.paper.exchange import Exchange
@@ -199,7 +200,12 @@ class WsApi:
         route = self._routes.get(request.method)
         if route is None:
             raise VenueRefusal(-1020)
-        fault = self._exchange.faults.meet(route.method, route.path, now_ms)
+        fault = self._exchange.faults.meet(
+            route.method,
+            route.path,
+            now_ms,
+            spared=lambda: is_spared(route.method, route.path, _parameters(request)),
+        )
         if fault is None or fault.executes:
             result = self._result(session, route, request, now_ms)
             self._exchange.let_follow(route.method, route.path, now_ms)
@@ -214,15 +220,14 @@ class WsApi:
             self._exchange.venue.commit()
             session.sink.close(_CLOSE_BROKEN, "broken")
             return None
+        if "Retry-After" in response.headers:
+            error["data"] = _when_again(int(response.headers["Retry-After"]), now_ms)
         return {"status": response.status, "error": error}
 
     def _result(self, session: Session, route: Route, request: _Request, now_ms: int) -> object:
-        values = {
-            name.lower(): value for name, value in request.values.items() if name not in _ENVELOPE
-        }
         result = self._exchange.perform(
             route,
-            values,
+            _parameters(request),
             peer=session.peer,
             now_ms=now_ms,
             admit=lambda params: self._admit(session, route.security, request, params, now_ms),
@@ -321,12 +326,17 @@ def _shows_limits(session: Session, request: _Request | None) -> bool:
     return session.shows_limits if wish is None else wish.lower() != "false"
 
 
+def _parameters(request: _Request) -> dict[str, str]:
+    """Return the call's own parameters, by names in lower case."""
+    return {name.lower(): value for name, value in request.values.items() if name not in _ENVELOPE}
+
+
 def _rate_error(refusal: RateRefusal, now_ms: int) -> dict[str, object]:
-    retry_after_ms = now_ms + refusal.retry_after_s * 1_000
-    return {
-        **error_body(refusal),
-        "data": {"serverTime": now_ms, "retryAfter": retry_after_ms},
-    }
+    return {**error_body(refusal), "data": _when_again(refusal.retry_after_s, now_ms)}
+
+
+def _when_again(retry_after_s: int, now_ms: int) -> dict[str, int]:
+    return {"serverTime": now_ms, "retryAfter": now_ms + retry_after_s * 1_000}
 
 
 def _read(text: str) -> _Request:
