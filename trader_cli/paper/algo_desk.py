@@ -60,7 +60,7 @@ class AlgoDesk:
             working_type=wish.working_type,
             price_protect=wish.price_protect,
             close_position=wish.close_position,
-            reduce_only=wish.reduce_only,
+            reduce_only=wish.reduce_only or wish.close_position,
             self_trade_prevention=wish.self_trade_prevention,
             price_match=wish.price_match,
             good_till_ms=wish.good_till_ms,

@@ -149,14 +149,14 @@ class Clearing:
             account.cross_wallet = spared
         self._core.post_income("INSURANCE_CLEAR", -penalty, now_ms, symbol=of.symbol)
         self._core.touch(of)
-        self._core.emit_account("INSURANCE_CLEAR", now_ms, (of, position))
+        self._core.emit_account("INSURANCE_CLEAR", now_ms, (of, position), change=-penalty)
 
     def _clear_deficit(self, amount: Decimal, now_ms: int, of: SymbolAccount | None) -> None:
         """Let the insurance fund pay what a liquidation lost beyond the margin."""
         core = self._core
         core.account.cross_wallet += amount
         core.post_income("INSURANCE_CLEAR", amount, now_ms, symbol="" if of is None else of.symbol)
-        core.emit_account("INSURANCE_CLEAR", now_ms)
+        core.emit_account("INSURANCE_CLEAR", now_ms, change=amount)
 
     def _expire_orders(self, of: SymbolAccount, now_ms: int) -> None:
         for order in list(of.orders.values()):

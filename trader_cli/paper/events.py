@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.terms import AlgoStatus, ExecutionType, OrderType
 from trader_cli.paper.account import SymbolAccount
 from trader_cli.paper.ledger import PositionRecord, to_ledger
 from trader_cli.paper.records import AlgoRecord, OrderRecord, TradeRecord
+from trader_cli.paper.render import pad
 from trader_cli.wire.stream import (
     AccountConfigUpdate,
     AccountUpdate,
@@ -82,20 +84,21 @@ def order_update(
     return {"e": "ORDER_TRADE_UPDATE", "T": now_ms, "E": now_ms, "o": body}
 
 
-def trade_lite(order: OrderRecord, trade: TradeRecord) -> TradeLite:
-    """Return the earliest notice of a fill."""
+def trade_lite(instrument: Instrument, order: OrderRecord, trade: TradeRecord) -> TradeLite:
+    """Return the earliest notice of a fill; its numbers are padded, those of others are not."""
+    places, decimals = instrument.price_precision, instrument.quantity_precision
     return {
         "e": "TRADE_LITE",
         "E": trade.time_ms,
         "T": trade.time_ms,
         "s": order.symbol,
-        "q": to_text(order.quantity),
-        "p": to_text(order.price),
+        "q": pad(order.quantity, decimals),
+        "p": pad(order.price, places),
         "m": trade.maker,
         "c": order.client_order_id,
         "S": str(order.side),
-        "L": to_text(trade.price),
-        "l": to_text(trade.quantity),
+        "L": pad(trade.price, places),
+        "l": pad(trade.quantity, decimals),
         "t": trade.trade_id,
         "i": order.order_id,
     }

@@ -130,7 +130,7 @@ class Settlement:
     ) -> None:
         core, now_ms = self._core, trade.time_ms
         if not order.forced:
-            core.tell(events.trade_lite, order, trade)
+            core.tell(events.trade_lite, of.contract.instrument, order, trade)
         if opening is not None:
             core.outbox.append(opening)
         core.emit_account("ORDER", now_ms, (of, position))
