@@ -94,6 +94,16 @@ class TestSignature:
 
         check(request(f"signature={sign(body)}", body))
 
+    @pytest.mark.parametrize("name", ["signature", "Signature"])
+    def test_a_signature_before_other_parameters_signs_nothing(self, name: str) -> None:
+        query = f"symbol=A&timestamp={NOW_MS}"
+
+        first, last = query.split("&")
+        for raw in (f"{name}={sign(query)}&{query}", f"{first}&{name}={sign(query)}&{last}"):
+            code, status, _ = refusal_of(request(raw))
+            assert (code, status) == (-1022, 400)
+        check(request(f"{query}&{name}={sign(query)}"))
+
     def test_a_changed_byte_is_refused(self) -> None:
         query = f"quantity=1&timestamp={NOW_MS}"
 
@@ -452,6 +462,8 @@ class TestSubscriptions:
             ('{"method":"SUBSCRIBE","params":["\\ud800@aggTrade"],"id":1}', 3),
             ('{"method":"SUBSCRIBE","params":"a","id":1}', 2),
             ('{"method":"SUBSCRIBE","params":[1],"id":1}', 2),
+            ('{"method":"SUBSCRIBE","params":["no stream"],"id":1}', 2),
+            ('{"params":[],"id":1}', 2),
             ('{"method":"SET_PROPERTY","params":["combined","x"],"id":1}', 1),
             ('{"method":"GET_PROPERTY","params":["mood"],"id":1}', 0),
         ],
@@ -465,7 +477,19 @@ class TestSubscriptions:
 
         subscriptions.receive(connection, text, NOW_MS)
 
-        assert [message["code"] for message in ear.take()] == [code]
+        assert [message["error"]["code"] for message in ear.take()] == [code]
+
+    def test_a_refused_control_message_names_its_error_and_echoes_the_id(
+        self, listen_keys: ListenKeys
+    ) -> None:
+        subscriptions, ear = Subscriptions(listen_keys), Ear()
+        connection = subscriptions.open("/market/ws", "", ear, NOW_MS)
+        assert connection is not None
+
+        subscriptions.receive(connection, '{"method":"DANCE","id":"a-uuid"}', NOW_MS)
+
+        words = "Invalid request: unknown variant `DANCE`"
+        assert ear.take() == [{"error": {"code": 2, "msg": words}, "id": "a-uuid"}]
 
     def test_the_streams_of_a_connection_are_bounded(self, listen_keys: ListenKeys) -> None:
         subscriptions, ear = Subscriptions(listen_keys), Ear()
@@ -476,7 +500,7 @@ class TestSubscriptions:
         for params, failed in ((names, True), (names[:-1], False)):
             message = {"method": "SUBSCRIBE", "params": params, "id": 1}
             subscriptions.receive(connection, json.dumps(message), NOW_MS)
-            assert ("code" in ear.take()[0]) == failed
+            assert ("error" in ear.take()[0]) == failed
 
     def test_talking_too_fast_ends_the_connection(self, listen_keys: ListenKeys) -> None:
         subscriptions, ear = Subscriptions(listen_keys), Ear()

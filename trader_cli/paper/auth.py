@@ -150,10 +150,10 @@ def authorise(
     if security is Security.SIGNED:
         payload, signature = signed_payload(request)
         timestamp_ms = _timestamp_ms(params)
-        if not signature:
+        if not signature and not params.has("signature"):
             raise VenueRefusal(-1102, "signature")
         _check_window(params, timestamp_ms, now_ms)
-        if not key.verifies(payload, signature):
+        if not signature or not key.verifies(payload, signature):
             raise VenueRefusal(-1022)
 
 

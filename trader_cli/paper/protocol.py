@@ -126,7 +126,9 @@ def read_parameters(request: HttpRequest) -> dict[str, str]:
 def signed_payload(request: HttpRequest) -> tuple[bytes, str | None]:
     """Return the bytes a signature covers and the signature itself, None if there is none.
 
-    They are raw query and raw body, joined without separator, less the signature's own pair.
+    They are raw query and raw body, joined without separator, less the signature's own pair, which
+    has to be the last of its part: anywhere else it is taken for a parameter, so that it signs
+    nothing.
     """
     query, in_query = _without_signature(request.raw_query)
     body, in_body = _without_signature(_body_text(request))
@@ -204,17 +206,8 @@ def _pairs(raw: str) -> dict[str, str]:
 def _without_signature(raw: str) -> tuple[str, str | None]:
     if not raw:
         return raw, None
-    before, found, last = raw.rpartition("&signature=")
-    if found and "&" not in last and "signature=" not in before.lower():
-        return before, last
-    if "signature=" not in raw.lower():
-        return raw, None
-    kept: list[str] = []
-    signature: str | None = None
-    for part in raw.split("&"):
-        name, _, value = part.partition("=")
-        if name.lower() == "signature":
-            signature = value
-        else:
-            kept.append(part)
-    return "&".join(kept), signature
+    before, _, last = raw.rpartition("&")
+    name, _, value = last.partition("=")
+    if name.lower() == "signature":
+        return before, value
+    return raw, None

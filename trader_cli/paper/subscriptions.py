@@ -11,6 +11,7 @@ Source: binance-usdm reference §10.1, §11.1.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol
@@ -28,6 +29,9 @@ from trader_cli.paper.user_streams import ListenKeys, expired_event
 STREAMS_MAX: Final = 1_024
 CONNECTION_LIFE_MS: Final = 86_400_000
 _MESSAGES_PER_SECOND: Final = 10
+_SPELLABLE: Final = re.compile(r"[!\w@.-]+", re.ASCII)
+"""What may be a stream's name or a listen key; the exchange takes unknown ones in silence."""
+
 _CLOSE_NORMAL: Final = 1000
 _CLOSE_GOING_AWAY: Final = 1001
 _CLOSE_POLICY: Final = 1008
@@ -228,6 +232,8 @@ class Subscriptions:
 
     def _control(self, connection: Connection, message: Mapping[str, object]) -> dict[str, object]:
         method, params = message.get("method"), message.get("params", [])
+        if method is None:
+            return _control_error(2, "Invalid request: missing field `method`")
         act = self._controls.get(str(method))
         if act is None:
             return _control_error(2, f"Invalid request: unknown variant `{method}`")
@@ -238,8 +244,10 @@ class Subscriptions:
     def _on_subscribe(self, connection: Connection, params: list[Any]) -> dict[str, object]:
         if not all(isinstance(name, str) for name in params):
             return _control_error(2, "Invalid request: stream names must be strings")
+        if not all(map(_SPELLABLE.fullmatch, params)):
+            return _control_error(2, "Invalid request: invalid stream")
         if len(connection.streams) + len(params) > STREAMS_MAX:
-            return _control_error(2, "Invalid request: too many streams")
+            return _control_error(4, "Too many subscriptions")
         self._subscribe(connection, params)
         return {"result": None}
 
@@ -276,4 +284,5 @@ class Subscriptions:
 
 
 def _control_error(code: int, text: str) -> dict[str, object]:
-    return {"code": code, "msg": text}
+    """Return what a refused control message is answered with, as seen on the wire."""
+    return {"error": {"code": code, "msg": text}}
