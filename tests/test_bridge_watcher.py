@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import resource
+import shutil
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 
@@ -167,6 +171,150 @@ def test_oversized_file_is_reported_and_not_parsed(tmp_path: Path) -> None:
     events += [event for _ in range(6) for event in watcher.read_once()]
 
     assert [type(event) for event in events] == [TornFile]
+
+
+class Look:
+    """A watcher that is asked by hand, under time that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ScriptedClock(folder, [])
+        self.watcher = BridgeWatcher(folder, zone=UTC, clock=self.clock, kernel_events=False)
+
+    def again(self, times: int = 4) -> list[BridgeEvent]:
+        """Return what several polls tell."""
+        events: list[BridgeEvent] = []
+        for _ in range(times):
+            self.clock.seconds += 0.5
+            events += self.watcher.read_once()
+        return events
+
+    def commands(self) -> list[Command]:
+        return [row.signal.command for row in self.again() if isinstance(row, SignalConfirmed)]
+
+
+def said(events: list[BridgeEvent]) -> list[str]:
+    assert all(isinstance(row, TornFile) for row in events)
+    return [f"{row.file}: {row.reason}" for row in events if isinstance(row, TornFile)]
+
+
+def test_folder_that_is_gone_is_told_once_and_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "bridge"
+    look = Look(folder)
+    assert look.again() == []
+    (folder / WOLF).write_bytes(wolf("LONG"))
+    assert look.commands() == [Command.LONG]
+
+    shutil.rmtree(folder)
+    assert said(look.again()) == [f"{folder}: it was gone, and is made anew"]
+
+    (folder / WOLF).write_bytes(wolf("SHORT", "2027-01-15T08:00:01"))
+    assert look.commands() == [Command.SHORT]
+
+
+def test_folder_that_cannot_be_listed_is_told_once_and_read_again_later(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "bridge", tmp_path / "aside"
+    look = Look(folder)
+    look.again()
+    folder.rename(aside)
+    folder.write_text("a file in its place")
+    assert said(look.again()) == [f"{folder}: Not a directory"]
+
+    folder.unlink()
+    aside.rename(folder)
+    (folder / WOLF).write_bytes(wolf("LONG"))
+    assert look.commands() == [Command.LONG]
+
+    folder.rename(aside)
+    folder.write_text("and again")
+    assert len(look.again()) == 1
+
+
+def test_command_of_before_the_folder_was_lost_is_not_confirmed_from_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "bridge"
+    look = Look(folder)
+    look.again()
+    (folder / WOLF).write_bytes(wolf("LONG"))
+    assert [type(row) for row in look.again(1)] == [SignalSeen]
+
+    shutil.rmtree(folder)
+
+    assert not any(isinstance(row, SignalConfirmed) for row in look.again())
+
+
+def test_no_descriptor_left_is_told_once_and_costs_nothing_later(tmp_path: Path) -> None:
+    (tmp_path / WOLF).write_bytes(wolf("LONG"))
+    look = Look(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        events = look.again()
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert said(events) == [f"{tmp_path}: Too many open files"]
+    assert look.commands() == [Command.LONG]
+
+
+def test_what_is_no_file_is_told_once_and_holds_up_nobody(tmp_path: Path) -> None:
+    (tmp_path / "ai_folder_bridge.json").mkdir()
+    os.mkfifo(tmp_path / "ai_pipe_bridge.json")
+    (tmp_path / "ai_loop_bridge.json").symlink_to(tmp_path / "ai_loop_bridge.json")
+    (tmp_path / WOLF).write_bytes(wolf("LONG"))
+    look = Look(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+
+    events = look.again(20)
+
+    torn = [row for row in events if isinstance(row, TornFile)]
+    assert {row.file: row.reason for row in torn} == {
+        "ai_folder_bridge.json": "not a file",
+        "ai_pipe_bridge.json": "not a file",
+        "ai_loop_bridge.json": "Too many levels of symbolic links",
+    }
+    assert len(torn) == 3
+    assert any(isinstance(row, SignalConfirmed) for row in events)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_kernel_reports_changes_in_a_folder_that_was_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "bridge"
+    folder.mkdir()
+    (folder / WOLF).write_bytes(wolf("HOLD"))
+    watcher = BridgeWatcher(folder, zone=UTC, clock=SystemClock(), poll_s=30)
+    events: asyncio.Queue[BridgeEvent] = asyncio.Queue()
+
+    async def until(kind: type[BridgeEvent]) -> None:
+        while not isinstance(await events.get(), kind):
+            pass
+
+    async def change_until(kind: type[BridgeEvent], change: Callable[[int], None]) -> None:
+        # Changed until noticed: the kernel's watch begins at some moment after the start.
+        noticed, number = asyncio.ensure_future(until(kind)), 0
+        while not noticed.done():
+            number += 1
+            change(number)
+            await asyncio.wait([noticed], timeout=0.3)
+
+    def remove(_: int) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        (folder / WOLF).write_bytes(wolf("LONG"))
+        shutil.rmtree(folder)
+
+    def write(second: int) -> None:
+        (folder / WOLF).write_bytes(wolf("LONG", f"2027-01-15T08:00:{second:02}"))
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(watcher.run(events.put))
+        await change_until(TornFile, remove)
+        await change_until(SignalConfirmed, write)
+        watcher.stop()
 
 
 @pytest.mark.parametrize("linked", [False, True])

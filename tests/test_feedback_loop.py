@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -245,6 +246,31 @@ def test_missing_or_torn_file_is_left_to_the_next_round(tmp_path: Path) -> None:
     scene.loop.write()
     assert "wolf_to_ai" in scene.read()
     assert scene.warnings == []
+
+
+def test_what_is_no_file_is_told_once_and_keeps_nobody_else_from_hearing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    os.mkfifo(tmp_path / "ai_wolf_bridge.json")
+    scene.put("ai_lion_bridge.json", ai_to_lion={})
+    scene.loop.saw(seen())
+    scene.loop.saw(seen("lion"))
+
+    for _ in range(3):
+        scene.loop.write()
+
+    assert scene.warnings == ["feedback cannot be written to ai_wolf_bridge.json: not a file"]
+    assert "feedback_loop" in scene.read("ai_lion_bridge.json")
+
+
+def test_file_far_too_large_for_an_advisors_is_left_alone(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    large = json.dumps({"ai_to_wolf": {}, "filler": "x" * 4_000_000})
+    (tmp_path / "ai_wolf_bridge.json").write_text(large)
+    scene.loop.saw(seen())
+
+    scene.loop.write()
+
+    assert (tmp_path / "ai_wolf_bridge.json").read_text() == large
 
 
 async def test_it_writes_every_round_until_cancelled(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from trader_cli.bridge.bridge_file import BYTES_MAX, open_bridge_file
+
 _ATTEMPTS: Final = 4
 _LATE_WRITE_LOOKS: Final = 20
 _LATE_WRITE_PAUSE_S: Final = 0.001
@@ -36,11 +38,11 @@ def write_feedback(
     twenty where an advisor is caught in the middle of its own writing.
 
     Returns:
-        False if nothing was written: the file is missing, unreadable or torn, or its advisor wrote
-        at every attempt. The next call, a second later, is the remedy.
+        False if nothing was written: the file is missing, unreadable, torn or far too large, or its
+        advisor wrote at every attempt. The next call, a second later, is the remedy.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written to, or what has the file's name is no file.
     """
     real = Path(os.path.realpath(path))
     return any(_attempt(real, build, replace) for _ in range(_ATTEMPTS))
@@ -48,12 +50,12 @@ def write_feedback(
 
 def _attempt(real: Path, build: BuildDocument, replace: Callable[[str, Path], None]) -> bool:
     try:
-        old = real.open("rb")
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        old = open_bridge_file(real)
+    except (FileNotFoundError, PermissionError):
         return False
     with old:
-        before = old.read()
-        content = _built(before, build)
+        before = old.read(BYTES_MAX + 1)
+        content = None if len(before) > BYTES_MAX else _built(before, build)
         if content is None or not _swap(real, before, content, replace):
             return False
         late = _late_write(old, before)
@@ -90,7 +92,7 @@ def _late_write(old: BinaryIO, before: bytes) -> bytes | None:
     """Return what was written into the replaced file, None if nothing was."""
     for _ in range(_LATE_WRITE_LOOKS):
         old.seek(0)
-        now = old.read()
+        now = old.read(BYTES_MAX)
         if now == before:
             return None
         if _parse(now) is not None:

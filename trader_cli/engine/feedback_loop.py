@@ -6,11 +6,12 @@ journal: other programs rewrite these files, so every round writes everything ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from trader_cli.bridge.feedback import (
     Feedback,
@@ -23,12 +24,15 @@ from trader_cli.bridge.feedback import (
     place_of,
     update,
 )
-from trader_cli.bridge.feedback_file import write_feedback
+from trader_cli.bridge.feedback_file import BuildDocument, write_feedback
 from trader_cli.clock import Clock
 from trader_cli.domain.numbers import HUNDRED
 from trader_cli.domain.signal import Signal
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.engine.state import Holding
+from trader_cli.journal.disk_wait import Errands
+
+_DISK_WAIT_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,8 @@ class FeedbackLoop:
         self._now = now
         self._warn = warn
         self._advisors: dict[str, FeedbackPlace] = {}
-        self._failed = False
+        self._failing: frozenset[str] = frozenset()
+        self._disk = Errands()
 
     def saw(self, signal: Signal) -> None:
         """Know where an advisor looks for its feedback."""
@@ -82,25 +87,46 @@ class FeedbackLoop:
             await self._clock.sleep(every_s)
 
     def write(self) -> None:
-        """Write every file once; a file that is missing or busy is left to the next round."""
+        """Write every file once; a file that is missing or busy is left to the next round.
+
+        A disk that does not answer is waited for a moment, once.
+        """
         told = self._now()
         owners = {row.advisor: row for row in told.holdings.values() if row.advisor is not None}
+        builds: list[tuple[str, BuildDocument]] = []
         for place in set(self._advisors.values()):
             here = [name for name, where in self._advisors.items() if where == place]
             # Two advisors may read one section: the one in position is told about.
             advisor = next((name for name in here if name in owners), here[0])
-            self._write_one(place, advisor, owners.get(advisor), told)
+            feedback = self._feedback(advisor, owners.get(advisor), told)
+            builds.append((place.file, self._builder(place, feedback)))
+        try:
+            failing = self._disk.run(lambda: self._write_all(builds), _DISK_WAIT_S)
+        except TimeoutError:
+            failing = {str(self._directory): "the disk does not answer"}
+        for file in failing.keys() - self._failing:
+            self._warn(f"feedback cannot be written to {file}: {failing[file]}")
+        self._failing = frozenset(failing)
 
-    def _write_one(
-        self, place: FeedbackPlace, advisor: str, holding: Holding | None, told: Told
-    ) -> None:
-        feedback = Feedback(
+    def _write_all(self, builds: Iterable[tuple[str, BuildDocument]]) -> dict[str, str]:
+        """Write in another thread; return by file why it could not be written."""
+        failing: dict[str, str] = {}
+        for file, build in builds:
+            try:
+                write_feedback(self._directory / file, build)
+            except OSError as error:
+                failing[file] = error.strerror or str(error)
+        return failing
+
+    def _feedback(self, advisor: str, holding: Holding | None, told: Told) -> Feedback:
+        return Feedback(
             source=self._source,
             position=None if holding is None else self._position(holding, told),
             balance=told.wallet,
             tally=self._tallies.get(advisor, Tally()),
         )
 
+    def _builder(self, place: FeedbackPlace, feedback: Feedback) -> BuildDocument:
         def build(document: Mapping[str, object]) -> Mapping[str, object]:
             return merge_feedback(
                 document,
@@ -110,14 +136,7 @@ class FeedbackLoop:
                 now_ms=self._clock.now_ms(),
             )
 
-        try:
-            write_feedback(self._directory / place.file, build)
-        except OSError as error:
-            if not self._failed:
-                self._warn(f"feedback cannot be written to {place.file}: {error.strerror}")
-            self._failed = True
-        else:
-            self._failed = False
+        return build
 
     def _position(self, holding: Holding, told: Told) -> FeedbackPosition:
         known = self._board.latest_mark(holding.symbol)
