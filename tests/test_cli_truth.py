@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.support.trader_process import Outcome, Trader
+from tests.support.trader_process import TRADER, Outcome, Trader
 from trader_cli.paper.process import reset
 
 
@@ -39,7 +41,7 @@ def held(trader: Trader) -> list[dict[str, Any]]:
     return rows
 
 
-def refusal(outcome: Outcome) -> tuple[int, str, str]:
+def refusal(outcome: Outcome) -> tuple[object, ...]:
     return outcome.code, outcome.error["kind"], outcome.error["code"]
 
 
@@ -138,3 +140,134 @@ def test_a_trailing_distance_the_exchange_does_not_take_is_moved_to_one_and_said
 
     assert outcome.data["callback_rate"] == rate
     assert f"callback rate {percent} % → {rate} %" in outcome.err
+
+
+# --- rehearsals -----------------------------------------------------------------------------------
+
+
+def place(trader: Trader, *words: str) -> dict[str, Any]:
+    return trader.json("order", *words).data
+
+
+def test_a_rehearsed_amendment_is_judged_as_the_real_one(trader: Trader) -> None:
+    entry = place(trader, "limit", "BTCUSDT", "buy", "0.002", "80000")
+    amend = ("order", "amend", str(entry["order_id"]))
+
+    would = trader.json(*amend, "--price", "80000.05", "--dry-run").data
+    shown = trader(*amend, "--price", "81000.1", "--dry-run", "--quiet")
+    too_much = trader.json(*amend, "--qty", "0.02", "--dry-run")
+    too_little = trader.json(*amend, "--qty", "0.0001", "--dry-run")
+
+    assert (would["price"], would["change"]["price"]) == ("80000", "80000")
+    assert "81000.1" in shown.out
+    assert refusal(too_much) == (4, "refused", "max_position_usd")
+    assert refusal(too_little) == (2, "usage", "LOT_SIZE")
+    assert resting(trader)[0]["price"] == "80000"
+
+
+def test_a_rehearsed_move_of_a_stop_is_judged_too(trader: Trader) -> None:
+    assert place(trader, "market", "BTCUSDT", "buy", "0.002", "--stop", "-3%")
+    [stop] = resting(trader)
+    amend = ("order", "amend", str(stop["algo_id"]), "--dry-run")
+
+    through = trader.json(*amend, "--price", "+2%")
+    sized = trader.json(*amend, "--qty", "0.001")
+    moved = trader(*amend, "--price", "80000", "--quiet")
+
+    assert refusal(through) == (5, "rejected", -2021)
+    assert refusal(sized) == (2, "usage", "closes_position")
+    assert "80000" in moved.out
+    assert resting(trader) == [stop]
+
+
+@pytest.mark.parametrize("words", [("cancel",), ("amend", "--price", "90000")])
+def test_what_has_ended_is_neither_changed_nor_rehearsed(
+    trader: Trader, words: tuple[str, ...]
+) -> None:
+    """A rehearsal said that a filled order would be cancelled."""
+    filled = place(trader, "market", "BTCUSDT", "buy", "0.001")
+    verb, *more = words
+
+    for dry in (("--dry-run",), ()):
+        outcome = trader.json("order", verb, str(filled["order_id"]), *more, *dry)
+        assert refusal(outcome) == (5, "rejected", -2011)
+
+
+def test_a_rehearsed_sweep_names_what_it_would_take(trader: Trader) -> None:
+    place(trader, "market", "BTCUSDT", "buy", "0.002", "--stop", "-3%")
+    entry = place(trader, "limit", "BTCUSDT", "buy", "0.001", "85000")
+    [stop] = [row for row in resting(trader) if row["kind"] == "algo"]
+
+    plain = place(trader, "cancel-all", "--dry-run")["would_cancel"]
+    whole = place(trader, "cancel-all", "--stops", "--dry-run")["would_cancel"]
+
+    assert [row["order_id"] for row in plain] == [entry["order_id"]]
+    assert {row["algo_id"] for row in whole} == {None, stop["algo_id"]}
+    assert len(resting(trader)) == 2
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def test_the_exits_of_a_file_protect_what_the_same_file_opens(trader: Trader) -> None:
+    items = [
+        {"order": "stop-loss", "symbol": "ETHUSDT", "price": "-3%"},
+        {"order": "market", "symbol": "ETHUSDT", "side": "buy", "usd": "100"},
+        {"order": "limit", "symbol": "FOOUSDT", "side": "buy", "quantity": "1", "price": "1"},
+    ]
+    (trader.root / "exits.json").write_text("\ufeff" + json.dumps(items), encoding="utf-8")
+
+    outcome = trader.json("order", "batch", "exits.json")
+
+    stop, entry, unknown = outcome.envelope["data"]["results"]
+    assert (stop["ok"], entry["ok"]) == (True, True)
+    assert stop["order"]["quantity"] == entry["order"]["filled_quantity"]
+    assert (unknown["error"]["kind"], unknown["error"]["code"]) == ("usage", "unknown_symbol")
+
+
+@pytest.mark.parametrize("name", ["nowhere.json", "."])
+def test_a_file_that_cannot_be_read_is_told_in_one_sentence(trader: Trader, name: str) -> None:
+    outcome = trader.json("order", "batch", name)
+
+    assert outcome.code == 2
+    assert "Errno" not in outcome.error["message"]
+
+
+# --- whoever reads --------------------------------------------------------------------------------
+
+
+def in_shell(trader: Trader, line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", line, TRADER],
+        cwd=trader.root,
+        env=trader.environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("where", ["> /dev/full", ">&- 2>&- <&-"])
+def test_an_order_that_was_placed_is_no_failure_because_nobody_reads_it(
+    trader: Trader, where: str
+) -> None:
+    """It ended with a traceback and 1, and a script would have sent it again."""
+    done = in_shell(trader, f'"$0" order limit BTCUSDT buy 0.001 80000 --quiet {where}')
+
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert ("could not be written" in done.stderr) == ("full" in where)
+    assert len(resting(trader)) == 1
+
+
+def test_a_failure_keeps_its_exit_code_where_nobody_reads_it(trader: Trader) -> None:
+    done = in_shell(trader, '"$0" order limit BTCUSDT buy 9 80000 --json --quiet > /dev/full')
+
+    assert done.returncode == 4
+
+
+def test_a_watch_ends_with_its_reader(trader: Trader) -> None:
+    done = in_shell(trader, '"$0" position list --watch --json --quiet | head -1')
+
+    assert json.loads(done.stdout)["ok"] is True

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -71,14 +70,13 @@ from tests.support.shapes.risk import (
     UnchangedHalt,
     UnchangedResume,
 )
-from tests.support.shapes.words import Shape
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schema" / "cli.json"
 SCHEMA = 1
 
 _PLACED = Order | PlannedOrder | ValidatedOrder
 _BRACKETED = Bracket | PlannedBracket
-DATA: Mapping[str, type[Shape] | UnionType] = {
+DATA: Mapping[str, Any] = {
     "account balance": Balance,
     "account info": Info,
     "account permissions": Permissions,
@@ -147,7 +145,9 @@ def check_envelope(value: object, exit_code: int) -> None:
 def published() -> str:
     """Return the JSON Schema of the envelope; it lets fields pass that are added later."""
     names = list(DATA)
-    adapters = [(name, "validation", _ADAPTERS[name]) for name in names]
+    adapters: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
+        (name, "validation", _ADAPTERS[name]) for name in names
+    ]
     refs, shared = TypeAdapter.json_schemas(adapters, ref_template="#/$defs/{model}")
     cases = [
         {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.commands import SHARED_OPTIONS_HELP, command_path, find_group, root_help
 from trader_cli.cli.shared_options import SharedOptions, split_shared, wants_json
+from trader_cli.cli.streams import have_streams, written
 from trader_cli.errors import TraderError, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ INTERRUPTED: Final = 130
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return the exit code."""
+    have_streams()
     try:
         shared, words = split_shared(argv)
     except UsageError as error:
@@ -40,24 +42,13 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run_command(shared: SharedOptions, words: list[str]) -> int:
+    """Run the command, print its answer or its error, and return the exit code."""
     from trader_cli.cli.invocation import Invocation
-    from trader_cli.cli.output import drop_stdout, settle_stdout
+    from trader_cli.cli.output import emit_error
 
     invocation = Invocation(
         shared=shared, command=command_path(words), environ=os.environ, cwd=Path.cwd()
     )
-    try:
-        code = _answer(invocation, words)
-        settle_stdout()
-    except BrokenPipeError:
-        drop_stdout()
-        code = 0
-    return code
-
-
-def _answer(invocation: Invocation, words: list[str]) -> int:
-    """Run the command, print its answer or its error, and return the exit code."""
-    from trader_cli.cli.output import emit_error
 
     try:
         return _dispatch(invocation, words)
@@ -67,8 +58,6 @@ def _answer(invocation: Invocation, words: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except Exception as error:
         from trader_cli.cli.crash import report_crash
 
@@ -133,5 +122,5 @@ def _refuse(shared: SharedOptions, command: str, error: UsageError) -> int:
 
 
 def _print(text: str) -> int:
-    sys.stdout.write(text + "\n")
+    written(lambda: sys.stdout.write(f"{text}\n"))
     return 0

@@ -33,6 +33,7 @@ from trader_cli.cli.order_actions import (
     checked,
     conditional_request,
     expired_in_part,
+    known,
     leg_of,
     limit_request,
     market_request,
@@ -112,9 +113,12 @@ def read_batch(path: Path) -> list[Wish]:
         UsageError: every problem of the file, one a line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}", code="batch_file") from error
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise UsageError(f"{path}: cannot be read: {said}", code="batch_file") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is not UTF-8 text", code="batch_file") from error
     items = _items(path, text)
     wishes: list[Wish] = []
     problems: list[str] = []
@@ -133,7 +137,23 @@ def read_batch(path: Path) -> list[Wish]:
 
 
 async def place_file(desk: Desk, wishes: list[Wish]) -> Answer:
-    """Place every order of the file; with `--dry-run` only check it."""
+    """Place every order of the file; with `--dry-run` only check it.
+
+    Exits go last: what they take side and quantity from may have been opened by the same file.
+    """
+    outcomes: dict[int, _Outcome] = {}
+    for are_exits in (False, True):
+        numbers = [
+            number
+            for number, wish in enumerate(wishes)
+            if isinstance(wish, ConditionalWish) is are_exits
+        ]
+        placed = await _place(desk, [wishes[number] for number in numbers])
+        outcomes |= dict(zip(numbers, placed, strict=True))
+    return _answer([outcomes[number] for number in range(len(wishes))])
+
+
+async def _place(desk: Desk, wishes: list[Wish]) -> list[_Outcome]:
     requests: list[OrderRequest | TraderError] = []
     for wish in wishes:
         try:
@@ -141,7 +161,7 @@ async def place_file(desk: Desk, wishes: list[Wish]) -> Answer:
         except TraderError as error:
             requests.append(error)
     if desk.invocation.shared.dry_run:
-        return _answer([await _checked(desk, row) for row in requests])
+        return [await _checked(desk, row) for row in requests]
     items = [
         BatchItem(request=row, leg=leg_of(row))
         for row in requests
@@ -161,7 +181,7 @@ async def place_file(desk: Desk, wishes: list[Wish]) -> Answer:
         shown = order_json(outcome.order)
         part = expired_in_part(wish, shown) if isinstance(wish, MarketWish) else None
         outcomes.append(_Outcome(order=shown, error=part))
-    return _answer(outcomes)
+    return outcomes
 
 
 async def _checked(desk: Desk, row: OrderRequest | TraderError) -> _Outcome:
@@ -203,6 +223,7 @@ def _answer(outcomes: list[_Outcome]) -> Answer:
 
 
 async def _request(desk: Desk, wish: Wish) -> OrderRequest:
+    await known(desk, wish.symbol)
     match wish:
         case LimitWish():
             return await limit_request(desk, wish)

@@ -22,10 +22,10 @@ from trader_cli.cli.order_tending_actions import (
     show_order,
 )
 from trader_cli.cli.prices import PriceWish, price_wish
-from trader_cli.cli.watching import Watch, trade_or_watch
+from trader_cli.cli.watching import EVERY_S, Watch, trade_or_watch
 from trader_cli.errors import UsageError
 
-_ALL_SYMBOLS_PAUSE_S: Final = 8.0
+_ALL_SYMBOLS_EVERY_S: Final = 10.0
 """Reading the orders of every symbol weighs 80; a watch of it must leave others their share."""
 
 
@@ -37,13 +37,8 @@ def list_(
     async def act(desk: Desk) -> Answer:
         return await list_orders(desk, symbol)
 
-    async def act_again(desk: Desk) -> Answer:
-        answer = await list_orders(desk, symbol)
-        if symbol is None:
-            await desk.clock.sleep(_ALL_SYMBOLS_PAUSE_S)
-        return answer
-
-    return trade_or_watch(invocation_of(context), act_again if watch else act, watch=watch)
+    every_s = EVERY_S if symbol is not None else _ALL_SYMBOLS_EVERY_S
+    return trade_or_watch(invocation_of(context), act, watch=watch, every_s=every_s)
 
 
 def show(context: typer.Context, identifier: OrderId, symbol: OfSymbol = None) -> Answer:

@@ -10,6 +10,7 @@ from typing import Final
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import known, one_order
+from trader_cli.cli.order_rehearsal import would_amend, would_cancel, would_cancel_all
 from trader_cli.cli.output import cell, moment
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (
@@ -18,6 +19,7 @@ from trader_cli.cli.records import (
     number,
     order_json,
     orders_table,
+    side_cell,
 )
 from trader_cli.domain.account import Fill
 from trader_cli.domain.client_id import is_own
@@ -94,9 +96,7 @@ async def amend_order(
             touch = (await desk.client.get_book_top(order.symbol)).touch(order.side)
         new_price = price.at(touch, instrument.tick_size)
     if desk.invocation.shared.dry_run:
-        changed = {"price": number(new_price), "quantity": number(quantity)}
-        answer = one_order("Would be amended; nothing was sent", order)
-        return replace(answer, data=answer.data | {"dry_run": True, "change": changed})
+        return await would_amend(desk, order, price=new_price, quantity=quantity)
     amended = await desk.orders.amend(
         # The number, not the word that was typed: it names one order, whatever else has that name.
         str(order.order_id if isinstance(order, Order) else order.algo_id),
@@ -121,8 +121,7 @@ async def amend_order(
 async def cancel_order(desk: Desk, identifier: str, symbol: str | None) -> Answer:
     """Cancel one order."""
     if desk.invocation.shared.dry_run:
-        answer = one_order("Would be cancelled", await desk.orders.find(identifier, symbol=symbol))
-        return replace(answer, data=answer.data | {"dry_run": True})
+        return would_cancel(await desk.orders.find(identifier, symbol=symbol))
     try:
         ended = await desk.orders.cancel(identifier, symbol=symbol)
     except ExitsMayRest as error:
@@ -144,11 +143,7 @@ async def cancel_all_orders(
     if symbol is not None:
         await known(desk, symbol)
     if desk.invocation.shared.dry_run:
-        rows = [order_json(row) for row in await desk.orders.open_orders(symbol)]
-        return Answer(
-            data={"dry_run": True, "resting": rows},
-            tables=lambda: [orders_table("Resting; nothing was cancelled", rows)],
-        )
+        return await would_cancel_all(desk, symbol, own_only=own_only, stops=stops)
     swept = await desk.orders.cancel_all_orders(symbol, own_only=own_only, include_stops=stops)
     cancelled = [cancelled_json(row) for row in swept.cancelled]
     kept = [order_json(row) for row in swept.kept]
@@ -193,9 +188,9 @@ async def resolve_orders(desk: Desk, identifier: str | None) -> Answer:
     removed = [] if identifier is not None else await _remove_orphans(desk)
 
     def tables() -> list[Table]:
-        cells = tuple((row["client_order_id"], row["status"] or "unknown") for row in rows)
-        title = "Resolved" if cells else "Resolved: no order is in doubt"
-        resolved = Table(title=title, columns=("client order id", "status"), rows=cells)
+        title = "Asked after" if rows else "Asked after: no order is in doubt or rests"
+        columns = ("symbol", "side", "type", "client order id", "it is")
+        resolved = Table(title=title, columns=columns, rows=tuple(_resolved(row) for row in rows))
         return [resolved, *([orders_table("Removed, without a position", removed)] * bool(removed))]
 
     return Answer(
@@ -218,6 +213,13 @@ async def _remove_orphans(desk: Desk) -> list[Json]:
     symbols = {row.symbol for row in resting if is_own(row.client_order_id) and only_reduces(row)}
     gone = [await desk.orders.clean_up_exits(symbol) for symbol in sorted(symbols)]
     return [cancelled_json(order) for rows in gone for order in rows]
+
+
+def _resolved(row: Json) -> tuple[str, ...]:
+    """Return one line of `order resolve`; of an order that is nowhere only its name is known."""
+    order = row["order"]
+    shown = ("–", "–", "–") if order is None else (order["symbol"], side_cell(order), order["type"])
+    return (*shown, row["client_order_id"], row["status"] or "unknown")
 
 
 def _created_ms(order: Order | AlgoOrder) -> int:
@@ -247,14 +249,18 @@ def _trade_json(fill: Fill) -> Json:
 
 
 def _trades_table(title: str, trades: list[Json]) -> Table:
-    columns = ("side", "price", "quantity", "notional", "realized_pnl", "commission", "maker")
+    """Return executions as a table; a positive commission was paid, in the asset beside it."""
+    columns = ("price", "quantity", "notional", "realized_pnl")
     return Table(
         title=title if trades else f"{title}: none",
-        columns=(TIME_HEAD, *columns, "order", "trade"),
+        columns=(TIME_HEAD, "side", *columns, "commission", "maker", "order", "trade"),
         rows=tuple(
             (
                 moment(row["time_ms"]),
+                side_cell(row),
                 *(cell(row[name]) for name in columns),
+                f"{row['commission']} {row['commission_asset']}",
+                cell(row["maker"]),
                 cell(row["order_id"]),
                 cell(row["trade_id"]),
             )

@@ -7,13 +7,13 @@ already text when they come here.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
+from trader_cli.cli.streams import complain, written
 from trader_cli.errors import TraderError
 
 if TYPE_CHECKING:
@@ -28,27 +28,42 @@ _PIPE_WIDTH: Final = 250
 
 
 def emit(invocation: Invocation, answer: Answer) -> int:
-    """Print the answer and return the exit code."""
-    failure = answer.failure
-    if invocation.shared.json:
-        envelope = _envelope(invocation, ok=failure is None) | {"data": answer.data}
-        if failure is not None:
-            envelope["error"] = error_to_json(failure)
-        _print_json(envelope)
-    else:
-        _print_tables(answer.tables())
-        if failure is not None:
-            _print_error(failure)
-    return 0 if failure is None else failure.exit_code
+    """Print the answer and return the exit code, which is the command's whoever reads it."""
+    print_answer(invocation, answer)
+    return 0 if answer.failure is None else answer.failure.exit_code
 
 
 def emit_error(invocation: Invocation, error: TraderError) -> int:
     """Print the error and return its exit code."""
-    if invocation.shared.json:
-        _print_json(_envelope(invocation, ok=False) | {"error": error_to_json(error)})
-    else:
-        _print_error(error)
+    print_error(invocation, error)
     return error.exit_code
+
+
+def print_answer(invocation: Invocation, answer: Answer) -> bool:
+    """Print the answer; return False if nobody can read any more."""
+
+    def write() -> None:
+        if invocation.shared.json:
+            envelope = _envelope(invocation, ok=answer.failure is None) | {"data": answer.data}
+            if answer.failure is not None:
+                envelope["error"] = error_to_json(answer.failure)
+            _print_json(envelope)
+            return
+        _print_tables(answer.tables())
+
+    is_read = written(write)
+    if answer.failure is not None and not invocation.shared.json:
+        _print_error(answer.failure)
+    return is_read
+
+
+def print_error(invocation: Invocation, error: TraderError) -> bool:
+    """Print the error; return False if nobody can read any more."""
+    if not invocation.shared.json:
+        _print_error(error)
+        return True
+    envelope = _envelope(invocation, ok=False) | {"error": error_to_json(error)}
+    return written(lambda: _print_json(envelope))
 
 
 def error_to_json(error: TraderError) -> Json:
@@ -59,19 +74,6 @@ def error_to_json(error: TraderError) -> Json:
         "message": error.message,
         "advice": error.advice,
     }
-
-
-def settle_stdout() -> None:
-    """Flush stdout; a reader that has gone away is no error of ours."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        drop_stdout()
-
-
-def drop_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's own flush at exit cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def pairs(title: str, values: Mapping[str, object]) -> Table:
@@ -118,9 +120,8 @@ def _print_json(value: Json) -> None:
 
 
 def _print_error(error: TraderError) -> None:
-    sys.stderr.write(f"error ({error.kind}): {error.message}\n")
-    if error.advice:
-        sys.stderr.write(f"  {error.advice}\n")
+    advice = f"  {error.advice}\n" if error.advice else ""
+    complain(f"error ({error.kind}): {error.message}\n{advice}")
 
 
 def _print_tables(tables: list[Table]) -> None:

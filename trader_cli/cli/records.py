@@ -203,11 +203,10 @@ def _order_cells(order: Mapping[str, Any]) -> dict[str, str]:
 
     Most orders are our own and enter: only what is otherwise is marked.
     """
-    held = order["position_side"]
     filled = order["filled_quantity"]
     return {
         "symbol": cell(order["symbol"]),
-        "side": cell(order["side"]) if held in (None, "BOTH") else f"{order['side']} {held}",
+        "side": side_cell(order),
         "type": cell(order["type"]).replace("TRAILING_STOP_MARKET", "TRAILING_STOP"),
         "status": cell(order["status"]),
         "quantity": "all" if order["close_position"] else cell(order["quantity"]),
@@ -216,10 +215,25 @@ def _order_cells(order: Mapping[str, Any]) -> dict[str, str]:
         "average": cell(order["average_price"]),
         "trigger": _trigger(order),
         "tif": cell(order["time_in_force"]),
-        "exit": "yes" if order["reduce_only"] or order["close_position"] else "",
+        "exit": "yes" if _is_exit(order) else "",
         "own": "" if order["own"] else "no",
         "id": _id_of(order),
     }
+
+
+def side_cell(row: Mapping[str, Any]) -> str:
+    """Return which way an order or execution goes, in hedge mode of which position."""
+    held = row["position_side"]
+    return cell(row["side"]) if held in (None, "BOTH") else f"{row['side']} {held}"
+
+
+def _is_exit(order: Mapping[str, Any]) -> bool:
+    """Return True if the order can only reduce; in hedge mode its sides say so, no flag does."""
+    flagged = order["reduce_only"] or order["close_position"]
+    return flagged or (order["position_side"], order["side"]) in (
+        ("LONG", "SELL"),
+        ("SHORT", "BUY"),
+    )
 
 
 def _trigger(order: Mapping[str, Any]) -> str:

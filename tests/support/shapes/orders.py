@@ -202,3 +202,4 @@ class Swept(Shape):
 class Unswept(Shape):
     dry_run: Literal[True]
     resting: list[Order]
+    would_cancel: list[Order]
