@@ -210,6 +210,8 @@ class TestEnvelope:
             ('{"method": "order.place", "params": {"signature": "\\ud800"}}', -1130),
             ('{"id": 1}', -1020),
             ('{"method": "order.dance"}', -1020),
+            ('{"method": "ticker.price", "params": ["symbol"]}', -1130),
+            ('{"method": "ticker.price", "params": "symbol"}', -1130),
             ('{"method": ["order.place"]}', -1020),
             ('{"method": "order.place", "params": {}}', -1102),
             ('{"method": "order.place", "params": []}', -1102),
@@ -481,6 +483,18 @@ class TestSockets:
                     await http.ws_connect(url)
 
         assert caught.value.status == 429
+
+    def test_pinging_too_fast_ends_the_connection(self) -> None:
+        caller = Caller()
+        api, now_ms = caller.paper.exchange.ws_api, caller.paper.clock.now_ms()
+
+        for _ in range(5):
+            api.count(caller.session, now_ms)
+        api.count(caller.session, now_ms + 1_000)
+        assert caller.ear.closed is None
+        for _ in range(5):
+            api.count(caller.session, now_ms + 1_000)
+        assert caller.ear.closed is not None
 
     async def test_the_server_pings_with_a_payload_and_hangs_up_on_the_silent(self) -> None:
         clock = ManualClock()

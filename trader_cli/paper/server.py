@@ -145,6 +145,9 @@ class PaperServer:
         def arrive(text: str) -> None:
             api.receive(session, text, self._clock.now_ms())
 
+        def pinged() -> None:
+            api.count(session, self._clock.now_ms())
+
         def receive(text: str) -> None:
             way_s = api.latency_s(text)
             if way_s:
@@ -154,7 +157,7 @@ class PaperServer:
 
         try:
             await socket_.prepare(request)
-            await self._converse(socket_, sink, receive, lambda: None)
+            await self._converse(socket_, sink, receive, pinged)
         finally:
             api.close(session)
         return socket_

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 
 from trader_cli.paper.auth import ApiKey, KeyRing, Security, check_clock, message_payload
 from trader_cli.paper.faults import DROPPED
-from trader_cli.paper.limits import RateRefusal
+from trader_cli.paper.limits import MessageRate, RateRefusal
 from trader_cli.paper.params import Params
 from trader_cli.paper.protocol import can_tell, error_body, error_status, json_text
 from trader_cli.paper.refusal import VenueRefusal
@@ -65,7 +65,9 @@ _ASSETS_WITH_MORE: Final = frozenset({"v2/account.status"})
 _ENVELOPE: Final = frozenset({"apiKey", "signature", "returnRateLimits"})
 _OK: Final = 200
 _CLOSE_NORMAL: Final = 1000
+_CLOSE_POLICY: Final = 1008
 _CLOSE_BROKEN: Final = 1011
+_PINGS_PER_SECOND: Final = 5
 
 
 class _Digits(str):
@@ -82,12 +84,14 @@ class Session:
         shows_limits: answers carry `rateLimits` unless a request says otherwise.
         key: the key it is logged on with, None before `session.logon`.
         authorized_ms: when it logged on, 0 before.
+        pings: how fast it pings and pongs.
     """
 
     sink: Sink
     peer: str
     opened_ms: int
     shows_limits: bool
+    pings: MessageRate
     key: ApiKey | None = None
     authorized_ms: int = 0
 
@@ -100,12 +104,14 @@ class _Request:
         id: whatever the client sent, echoed as it is.
         values: the parameters as text, under the names they were sent with.
         flags: names of parameters that were JSON booleans.
+        broken: what makes no sense of it, "" if all does.
     """
 
     id: object
     method: str
     values: Mapping[str, str]
     flags: frozenset[str]
+    broken: str
 
 
 class WsApi:
@@ -129,7 +135,11 @@ class WsApi:
         self._exchange.limits.charge_weight(peer, HANDSHAKE_WEIGHT, now_ms)
         wish = parse_qs(raw_query).get("returnRateLimits", ["true"])[-1]
         session = Session(
-            sink=sink, peer=peer, opened_ms=now_ms, shows_limits=wish.lower() != "false"
+            sink=sink,
+            peer=peer,
+            opened_ms=now_ms,
+            shows_limits=wish.lower() != "false",
+            pings=MessageRate(_PINGS_PER_SECOND),
         )
         self._sessions[session] = None
         return session
@@ -137,6 +147,12 @@ class WsApi:
     def close(self, session: Session) -> None:
         """Forget a connection that has ended."""
         self._sessions.pop(session, None)
+
+    def count(self, session: Session, now_ms: int) -> None:
+        """Count a ping or pong; one too many ends the connection."""
+        limited = self._exchange.settings.rate_limits.enabled
+        if limited and not session.pings.allows(now_ms):
+            session.sink.close(_CLOSE_POLICY, "Too many requests")
 
     def close_all(self) -> None:
         """Say goodbye to everybody: the exchange ends."""
@@ -191,6 +207,8 @@ class WsApi:
 
     def _answer(self, session: Session, request: _Request, now_ms: int) -> dict[str, object] | None:
         """Return status and result; None if a fault ended the connection."""
+        if request.broken:
+            raise VenueRefusal(-1130, request.broken)
         handler = _SESSION_METHODS.get(request.method)
         if handler is not None:
             self._exchange.limits.charge_weight(session.peer, SESSION_WEIGHT, now_ms)
@@ -343,7 +361,7 @@ def _read(text: str) -> _Request:
     """Read a message.
 
     Raises:
-        VenueRefusal: -1130 for no JSON object or parameters that are none, -1102 without method.
+        VenueRefusal: -1130 for no JSON object.
     """
     try:
         message = json.loads(text, parse_float=_Digits)
@@ -351,7 +369,7 @@ def _read(text: str) -> _Request:
         raise VenueRefusal(-1130, "request") from None
     if not isinstance(message, dict) or not can_tell(message):
         raise VenueRefusal(-1130, "request")
-    method, params = message.get("method"), message.get("params", {})
+    method, params = message.get("method"), message.get("params") or {}
     given = message.get("id")
     return _Request(
         id=float(given) if isinstance(given, _Digits) else given,
@@ -366,6 +384,7 @@ def _read(text: str) -> _Request:
             for name, value in (params.items() if isinstance(params, dict) else ())
             if isinstance(value, bool)
         ),
+        broken="" if isinstance(params, dict) else "params",
     )
 
 
