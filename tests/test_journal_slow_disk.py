@@ -11,7 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.domain.rules import EntryPolicy
 from trader_cli.domain.terms import Side
 from trader_cli.errors import BrokenInvariant
+from trader_cli.journal.database import connect
 from trader_cli.journal.errors import JournalLate, JournalUnavailable
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
+from trader_cli.journal.writer import Writer
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.risk_manager import RiskManager
 from trader_cli.trading.risk_terms import RiskLimits
@@ -278,6 +280,118 @@ def test_a_late_event_that_cannot_follow_is_told_and_ends_nothing(desk: Desk) ->
     with pytest.raises(BrokenInvariant):
         settled(desk.journal)
     assert desk.kept_rows() == [("event", "None")]
+
+
+def breaks(*_: object) -> None:
+    raise ZeroDivisionError("ours")
+
+
+async def test_a_fault_in_what_judges_an_entry_is_its_callers_alone(desk: Desk) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await desk.journal.record_entry(
+            source="wolf",
+            leg=Leg.ENTRY,
+            attempt=0,
+            request=replace(entry_order(), client_order_id="trd-wolf"),
+            details={},
+            since_ms=0,
+            admit=breaks,
+        )
+
+    assert desk.journal.record("event", {}, durable=True) == 1
+
+
+async def test_a_fault_in_the_journal_stops_no_exit(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "journal.db", disk=BrokenDisk())
+    desk.venue.hold("0.001")
+    began_s = time.monotonic()
+
+    placed = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
+
+    assert [row.side for row in desk.venue.sent] == [Side.SELL]
+    assert time.monotonic() - began_s < 1
+    assert "without a journal entry" in placed.notes[0]
+    assert any("a fault of the program" in sentence for sentence in desk.told)
+    with pytest.raises(ZeroDivisionError):
+        await desk.orders.place(entry_order(), source="wolf", leg=Leg.ENTRY)
+    assert len(desk.venue.sent) == 1
+    desk.journal.close()
+
+
+class BrokenDisk(Disk):
+    """Every write meets a fault that is no disk's."""
+
+    def open(self, path: Path, *, wait_ms: int) -> sqlite3.Connection:
+        raise ZeroDivisionError("ours")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_thread_that_breaks_answers_all_who_wait_and_all_who_come(tmp_path: Path) -> None:
+    """A listener that raises stands for any fault of the thread's own."""
+    disk, told = Disk(), []
+
+    def tell(sentence: str) -> None:
+        told.append(sentence)
+        if "answers again" in sentence:
+            raise ValueError("the listener breaks")
+
+    journal = Journal.open(tmp_path / "journal.db", SystemClock(), tell=tell, opener=disk.open)
+    disk.answers.clear()
+    with pytest.raises(JournalLate):
+        journal.record("first", {}, durable=True, deadline_ms=20, keep=True)
+    with pytest.raises(JournalLate):
+        journal.record("second", {}, durable=True, deadline_ms=20, keep=True)
+    disk.answers.set()
+    while len(told) < 3:
+        await asyncio.sleep(0.001)
+    began_s = time.monotonic()
+
+    for kept in (True, False):
+        with pytest.raises(JournalUnavailable, match="a fault of the program") as caught:
+            journal.record("third", {}, durable=True, keep=kept)
+        assert not isinstance(caught.value, JournalLate)
+    with pytest.raises(JournalUnavailable):
+        await journal.record_aside("fourth", {})
+
+    assert time.monotonic() - began_s < 1
+    assert "refused: start anew" in told[-1]
+    journal.close()
+    assert len(told) == 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_who_waits_when_the_thread_breaks_is_answered_also_beside_who_has_gone(
+    tmp_path: Path,
+) -> None:
+    """One who was cancelled before his turn kept the others behind him from their answer."""
+    disk = Disk()
+    begun = threading.Event()
+
+    def holds(connection: sqlite3.Connection) -> None:
+        begun.set()
+        disk.answers.wait(30)
+        raise BrokenInvariant("cannot be written")
+
+    writer = Writer(tmp_path / "journal.db", SystemClock(), breaks, connect)
+    disk.answers.clear()
+    writer.post(holds, lock_ms=100)
+    begun.wait(30)
+    going = asyncio.create_task(writer.write_aside(begins, lock_ms=100, patience_ms=30_000))
+    staying = asyncio.create_task(writer.write_aside(begins, lock_ms=100, patience_ms=30_000))
+    await asyncio.sleep(0.05)
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+    began_s = time.monotonic()
+
+    disk.answers.set()
+
+    with pytest.raises(JournalUnavailable, match="a fault of the program"):
+        await staying
+    assert time.monotonic() - began_s < 10
+
+
+def begins(_: sqlite3.Connection) -> None:
+    """Write nothing."""
 
 
 def test_a_process_ends_although_its_disk_hangs(tmp_path: Path) -> None:

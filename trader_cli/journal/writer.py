@@ -1,12 +1,14 @@
 """The one thread that writes to the journal's file: a disk that hangs holds up nobody else.
 
-Callers wait for their write as long as they can afford. A write that is to be kept stays in line
-when its caller has gone on, is tried again until the disk takes it, and keeps its place; any other
-is taken back. While something is kept waiting nobody waits again: the first wait has shown that the
-disk does not answer. Knows transactions and their order; must not know what is in a row.
+Callers wait for their write as long as they can afford, or not at all. A write that is to be kept
+stays in line when its caller has gone on, is tried again until the disk takes it, and keeps its
+place; any other is taken back. While something is kept waiting nobody waits again: the first wait
+has shown that the disk does not answer. Knows transactions and their order; must not know what is
+in a row.
 
 A thread that waits for a disk inside the kernel cannot be ended: the process ends without it, and
-the kernel lets go of it when the disk answers.
+the kernel lets go of it when the disk answers. If the thread itself breaks, everybody who waits is
+told at once, and so is whoever comes later.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -43,6 +45,7 @@ _ASYNC_SLICE_S: Final = 0.01
 _KEPT_MAX: Final = 100_000
 _LAST_TRIES: Final = 10
 _LAST_PAUSE_S: Final = 0.1
+_CLOSED: Final = "it is closed"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -52,12 +55,14 @@ class _Job:
     Attributes:
         lock_ms: how long it may wait for other processes that write.
         kept: it is written sooner or later, whoever still waits for it.
+        posted: nobody waits for it.
     """
 
     work: Work
     durable: bool
     lock_ms: int
     kept: bool
+    posted: bool = False
     done: Future[Any] = field(default_factory=Future)
 
 
@@ -74,17 +79,21 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._flags: tuple[str, int] | None = None
         self._state = threading.Lock()
+        self._current: _Job | None = None
+        self._posted: _Job | None = None
         self._given_up: set[_Job] = set()
+        self._waiting: deque[_Job] = deque()
+        self._open = 0
+        self._kept_open = 0
         self._last_words: Callable[[], None] = lambda: None
-        self._submitted = 0
-        self._finished = 0
-        self._closed = False
+        self._refusal: str | None = None
+        self._is_over = False
         self._pause = threading.Event()
 
     @property
     def is_idle(self) -> bool:
         """True while nothing is in line: what is written elsewhere now keeps its order."""
-        return self._submitted == self._finished
+        return self._open == 0
 
     @property
     def is_behind(self) -> bool:
@@ -108,14 +117,10 @@ class Writer:
             JournalLate: kept, and not written yet.
             JournalUnavailable: not written, and it will not be.
         """
-        job = self._submit(work, durable=durable, lock_ms=lock_ms, keep=keep)
-        if self.is_behind:
-            patience_ms = 0
-        end_s = None if patience_ms is None else self._clock.monotonic() + patience_ms / 1000
-        while not self._is_done(job, end_s):
-            if end_s is not None and self._clock.monotonic() >= end_s:
-                self._give_up(job)
-                break
+        job = _Job(work=work, durable=durable, lock_ms=lock_ms, kept=keep)
+        self._submit(job)
+        if not self._is_done_within(job, 0 if self.is_behind else patience_ms):
+            self._give_up(job)
         result: _T = job.done.result()
         return result
 
@@ -127,12 +132,10 @@ class Writer:
         Raises:
             JournalUnavailable: it is not written as far as is known.
         """
-        job = self._submit(work, durable=True, lock_ms=lock_ms, keep=False)
+        job = _Job(work=work, durable=True, lock_ms=lock_ms, kept=False)
+        self._submit(job)
         began_s = self._clock.monotonic()
-        prompt_s = began_s + (0 if self.is_behind else _PROMPT_MS / 1000)
-        while not self._is_done(job, prompt_s):
-            if self._clock.monotonic() >= prompt_s:
-                break
+        self._is_done_within(job, 0 if self.is_behind else _PROMPT_MS)
         while not job.done.done():
             if self._clock.monotonic() >= began_s + patience_ms / 1000:
                 self._give_up(job)
@@ -145,6 +148,24 @@ class Writer:
         result: _T = job.done.result()
         return result
 
+    def post(self, work: Work, *, lock_ms: int) -> None:
+        """Put `work` in line, to be kept, and go on; what becomes of it nobody hears but `tell`.
+
+        Raises:
+            JournalUnavailable: it is not even in line.
+        """
+        job = _Job(work=work, durable=False, lock_ms=lock_ms, kept=True, posted=True)
+        self._submit(job)
+        self._posted = job
+
+    def settle(self, *, patience_ms: int) -> None:
+        """Wait until what was posted is written; in vain only once for the same."""
+        job = self._posted
+        if job is not None and not job.done.done() and not self.is_behind:
+            self._is_done_within(job, patience_ms)
+            if self._posted is job:
+                self._posted = None
+
     def close(self, last_words: Callable[[], None], *, patience_ms: int) -> None:
         """Write what waits, close the file, and wait for that no longer than `patience_ms`.
 
@@ -152,49 +173,56 @@ class Writer:
         What is not written by then is lost, and said.
         """
         with self._state:
-            if self._closed:
+            if self._is_over:
                 return
-            self._closed = True
-        self._last_words = last_words
-        self._start()
-        self._queue.put(None)
-        assert self._thread is not None, "started just before"
+            self._is_over = True
+            is_broken = self._refusal is not None
+            self._refusal = self._refusal or _CLOSED
+            self._last_words = last_words
+            thread = self._started()
+            self._queue.put(None)
+        if is_broken:
+            last_words()
+            return
         end_s = self._clock.monotonic() + patience_ms / 1000
-        while self._thread.is_alive():
-            self._thread.join(_SLICE_S)
+        while thread.is_alive():
+            thread.join(_SLICE_S)
             if self._clock.monotonic() >= end_s:
                 break
-        left = len(self._given_up)
-        if left:
-            self._tell(f"journal {self._path}: {left} rows were not written before the end")
+        if self._kept_open:
+            self._tell(
+                f"journal {self._path}: {self._kept_open} rows were not written before the end"
+            )
 
     # --- the callers' side -----------------------------------------------------------------------
 
-    def _submit(self, work: Work, *, durable: bool, lock_ms: int, keep: bool) -> _Job:
-        if self._closed:
-            raise unavailable(self._path, "it is closed")
-        if self.is_behind and (not keep or len(self._given_up) >= _KEPT_MAX):
-            raise unavailable(self._path, "the disk does not answer")
-        job = _Job(work=work, durable=durable, lock_ms=lock_ms, kept=keep)
-        self._start()
+    def _submit(self, job: _Job) -> None:
         with self._state:
-            self._submitted += 1
-        self._queue.put(job)
-        return job
+            if self._refusal is not None:
+                raise unavailable(self._path, self._refusal)
+            if (self.is_behind and not job.kept) or self._kept_open >= _KEPT_MAX:
+                raise unavailable(self._path, "the disk does not answer")
+            self._open += 1
+            self._kept_open += job.kept
+            self._started()
+            self._queue.put(job)
 
-    def _start(self) -> None:
+    def _started(self) -> threading.Thread:
         if self._thread is None:
-            with self._state:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-                    self._thread.start()
+            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+            self._thread.start()
+        return self._thread
 
-    def _is_done(self, job: _Job, end_s: float | None) -> bool:
-        left_s = _SLICE_S if end_s is None else end_s - self._clock.monotonic()
-        try:
-            job.done.exception(timeout=min(max(0.0, left_s), _SLICE_S))
-        except TimeoutError:
-            return False
+    def _is_done_within(self, job: _Job, patience_ms: int | None) -> bool:
+        began_s = self._clock.monotonic()
+        while not job.done.done():
+            left_s = _SLICE_S
+            if patience_ms is not None:
+                left_s = began_s + patience_ms / 1000 - self._clock.monotonic()
+                if left_s <= 0:
+                    return False
+            with contextlib.suppress(TimeoutError):
+                job.done.exception(timeout=min(left_s, _SLICE_S))
         return True
 
     def _give_up(self, job: _Job) -> None:
@@ -221,95 +249,102 @@ class Writer:
         try:
             self._serve()
         finally:
-            self._closed = True
-            with contextlib.suppress(queue.Empty):
-                while (job := self._queue.get_nowait()) is not None:
-                    job.done.set_exception(unavailable(self._path, "it is closed"))
+            self._break_off()
 
     def _serve(self) -> None:
-        waiting: deque[_Job] = deque()
         while True:
             try:
-                job = self._queue.get(timeout=_RETRY_S if waiting else None)
+                job = self._queue.get(timeout=_RETRY_S if self._waiting else None)
             except queue.Empty:
-                self._catch_up(waiting)
+                self._catch_up()
                 continue
-            if waiting:
-                self._catch_up(waiting)
+            if self._waiting:
+                self._catch_up()
             if job is None:
-                self._catch_up_at_the_end(waiting)
+                self._catch_up_at_the_end()
                 break
-            if waiting:  # the order of rows stays, and who will not wait is told at once
-                self._postpone(job, waiting)
-            elif job.done.set_running_or_notify_cancel():
-                self._perform(job, waiting)
+            self._current = job
+            if job.done.set_running_or_notify_cancel():
+                self._perform(job)
             else:
-                self._finished += 1
+                self._settled(job)
         self._end()
 
-    def _perform(self, job: _Job, waiting: deque[_Job]) -> None:
+    def _perform(self, job: _Job) -> None:
         try:
+            if self._waiting:  # the order of rows stays, and who will not wait is told at once
+                raise unavailable(self._path, "earlier rows wait for the disk")
             result = self._in_transaction(job)
         except JournalUnavailable as error:
             if job.kept and not isinstance(error, JournalCorrupt):
-                self._keep(job, waiting)
-                job.done.set_exception(_late(error))
-                return
-            self._finished += 1
-            job.done.set_exception(error)
+                self._keep(job, error)
+            else:
+                self._failed(job, error)
         except TraderError as error:
-            self._finished += 1
-            job.done.set_exception(error)
+            self._failed(job, error)
         except BaseException as error:
-            job.done.set_exception(error)  # a fault of the program's own ends the thread
-            raise
+            # It is for the caller who waits. Who goes on whatever happens is not stopped by it.
+            if job.kept:
+                self._failed(job, self._fault(error))
+            else:
+                job.done.set_exception(error)
+                self._settled(job)
         else:
-            self._finished += 1  # before the caller wakes: its next row may go in at once
             job.done.set_result(result)
-        self._settled(job)
-
-    def _postpone(self, job: _Job, waiting: deque[_Job]) -> None:
-        if not job.done.set_running_or_notify_cancel():
-            self._finished += 1
-            return
-        error = unavailable(self._path, "earlier rows wait for the disk")
-        if job.kept:
-            self._keep(job, waiting)
-            job.done.set_exception(_late(error))
-        else:
-            self._finished += 1
-            job.done.set_exception(error)
-
-    def _keep(self, job: _Job, waiting: deque[_Job]) -> None:
-        waiting.append(job)
-        with self._state:
-            self._given_up.add(job)
-
-    def _catch_up(self, waiting: deque[_Job]) -> None:
-        """Write what was kept, in its order, as far as the disk takes it."""
-        while waiting:
-            job = waiting[0]
-            try:
-                self._in_transaction(job)
-            except JournalCorrupt as error:
-                self._tell(f"a row that waited cannot be written: {error.message}")
-            except JournalUnavailable:
-                return
-            except TraderError as error:
-                self._tell(f"a row that waited cannot be written: {error.message}")
-            waiting.popleft()
-            self._finished += 1
             self._settled(job)
 
-    def _catch_up_at_the_end(self, waiting: deque[_Job]) -> None:
+    def _failed(self, job: _Job, error: TraderError) -> None:
+        job.done.set_exception(error)
+        self._settled(job)
+        if job.posted:
+            self._tell(f"a row cannot be written: {error.message}")
+
+    def _fault(self, error: BaseException) -> JournalUnavailable:
+        told = unavailable(self._path, f"a fault of the program, {error!r}")
+        self._tell(told.message)
+        return told
+
+    def _keep(self, job: _Job, error: JournalUnavailable) -> None:
+        self._waiting.append(job)
+        with self._state:
+            first = not self._given_up
+            self._given_up.add(job)
+        late = JournalLate(f"{error.message}; the row waits", code="journal_late")
+        job.done.set_exception(late)
+        if first and job.posted:  # any other is told by its error
+            self._tell(f"{error.message}; going on without it")
+
+    def _catch_up(self) -> None:
+        """Write what was kept, in its order, as far as the disk takes it."""
+        while self._waiting:
+            job = self._waiting[0]
+            problem: TraderError | None = None
+            try:
+                self._in_transaction(job)
+            except JournalUnavailable as error:
+                if not isinstance(error, JournalCorrupt):
+                    return
+                problem = error
+            except TraderError as error:
+                problem = error
+            except BaseException as error:
+                problem = self._fault(error)
+            self._waiting.popleft()
+            self._settled(job)
+            if problem is not None:
+                self._tell(f"a row that waited cannot be written: {problem.message}")
+
+    def _catch_up_at_the_end(self) -> None:
         for _ in range(_LAST_TRIES):
-            self._catch_up(waiting)
-            if not waiting:
+            self._catch_up()
+            if not self._waiting:
                 return
             self._pause.wait(_LAST_PAUSE_S)
 
     def _settled(self, job: _Job) -> None:
         with self._state:
+            self._open -= 1
+            self._kept_open -= job.kept
             was_behind = bool(self._given_up)
             self._given_up.discard(job)
             caught_up = was_behind and not self._given_up
@@ -341,6 +376,21 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
 
-
-def _late(error: JournalUnavailable) -> JournalLate:
-    return JournalLate(f"{error.message}; the row waits", code="journal_late")
+    def _break_off(self) -> None:
+        """Answer whoever waits or comes; they need not know that a fault of our own is why."""
+        with self._state:
+            is_fault = self._refusal is None
+            self._refusal = self._refusal or "a fault of the program ended the thread that writes"
+            left = [self._current]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    left.append(self._queue.get_nowait())
+        for job in left:
+            if job is not None:
+                with contextlib.suppress(InvalidStateError):  # answered before, or taken back
+                    job.done.set_exception(unavailable(self._path, self._refusal))
+        if is_fault:
+            self._tell(
+                f"journal {self._path}: {self._refusal}; {self._kept_open} rows are lost. Exits go"
+                " on without it, entries are refused: start anew"
+            )
