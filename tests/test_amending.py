@@ -26,7 +26,7 @@ from trader_cli.errors import (
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.trading.batch import BatchItem, place_batch
 from trader_cli.trading.bracket import Bracketed, rest_bracket
-from trader_cli.trading.order_desk import Placed
+from trader_cli.trading.order_desk import AMEND_PATIENCE_S, Placed
 
 
 @pytest.fixture
@@ -150,6 +150,24 @@ async def test_an_amendment_that_cannot_be_asked_about_stays_unknown(floor: Floo
 
     with pytest.raises(OutcomeUnknown):
         await floor.run(floor.orders.amend(str(order.order_id), source="a", price=Decimal(91_000)))
+
+
+@pytest.mark.parametrize("late_s", [1.9, 10.0])
+async def test_an_amendment_without_an_answer_is_asked_about_after_a_moment(
+    floor: Floor, late_s: float
+) -> None:
+    order = await resting(floor)
+    floor.venue.late = {"amend_order": late_s}
+    began_s = floor.clock.monotonic()
+
+    amended = await floor.run(
+        floor.orders.amend(str(order.order_id), source="a", price=Decimal(91_000))
+    )
+
+    assert amended.order.price == Decimal(91_000)
+    assert floor.clock.monotonic() - began_s <= AMEND_PATIENCE_S + 0.5
+    assert floor.venue.called("amend_order") == 1
+    assert floor.journal.unknown_intents() == []
 
 
 async def test_an_entry_is_not_amended_while_halted(floor: Floor) -> None:

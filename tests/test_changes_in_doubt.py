@@ -340,6 +340,109 @@ async def test_what_was_proven_not_amended_leaves_no_doubt(floor: Floor) -> None
     assert await enter(floor, "second")
 
 
+# --- orders that somebody else placed ------------------------------------------------------------
+
+
+def foreign(floor: Floor, *, exits: bool = False, name: str = "web_7") -> Order:
+    if exits:
+        floor.venue.hold("0.002")
+    order = floor.venue.rest(replace(limit(exits=exits), client_order_id=name))
+    assert isinstance(order, Order)
+    return order
+
+
+@WITHIN
+async def test_nothing_opens_beside_a_foreign_order_whose_amendment_is_in_doubt(
+    floor: Floor, executed: bool
+) -> None:
+    order = foreign(floor)
+    await amend_in_doubt(floor, order, executed=executed)
+
+    await assert_nothing_opens(floor, "second")
+    assert await enter(floor, "elsewhere", "ETHUSDT")
+    found = await floor.run(floor.orders.resolve("web_7"))
+
+    assert isinstance(found.order, Order)
+    assert found.order.price == (NEW if executed else OLD)
+    assert await enter(floor, "third")
+
+
+async def test_nothing_opens_beside_a_foreign_entry_whose_cancel_is_in_doubt(floor: Floor) -> None:
+    order = foreign(floor)
+    await cancel_in_doubt(floor, order)
+
+    await assert_nothing_opens(floor, "second")
+    await floor.venue.cancel_order(SYMBOL, order.order_id)
+    found = await floor.run(floor.orders.resolve("web_7"))
+
+    assert found.status is IntentStatus.CANCELED
+    assert await enter(floor, "third")
+
+
+async def test_a_foreign_exit_is_not_kept_in_mind_for_its_cancel(floor: Floor) -> None:
+    order = foreign(floor, exits=True)
+
+    floor.venue.fail_always("cancel_order", unknown())
+    with pytest.raises(OutcomeUnknown) as caught:
+        await floor.run(floor.orders.cancel_order(order))
+    floor.venue.fail_always("cancel_order", None)
+
+    assert "trader order show" in str(caught.value.advice)
+    assert floor.journal.intent("web_7") is None
+    assert await enter(floor, "second")
+
+
+async def test_what_a_dead_process_was_amending_of_a_stranger_is_proven_too(floor: Floor) -> None:
+    order = foreign(floor)
+
+    def die(method: str) -> None:
+        if method == "amend_order":
+            raise asyncio.CancelledError
+
+    floor.venue.before = die
+    with pytest.raises(asyncio.CancelledError):
+        await floor.run(floor.orders.amend(str(order.order_id), source="a", price=NEW))
+    floor.venue.before = lambda method: None
+
+    await assert_nothing_opens(floor, "second")
+    report = await floor.run(reconcile(floor.orders))
+
+    assert report.is_clean
+    assert [row.client_order_id for row in report.foreign_orders] == ["web_7"]
+    assert await enter(floor, "third")
+
+
+async def test_a_foreign_order_that_was_amended_and_then_ended_is_no_news(floor: Floor) -> None:
+    order = foreign(floor)
+    await floor.run(floor.orders.amend(str(order.order_id), source="a", price=NEW))
+    await floor.venue.cancel_order(SYMBOL, order.order_id)
+
+    report = await floor.run(reconcile(floor.orders))
+
+    assert report.drifts == ()
+    assert floor.journal.unfinished_intents() == []
+
+
+async def test_a_foreign_order_is_not_taken_for_one_of_the_same_name_elsewhere(
+    floor: Floor,
+) -> None:
+    order = foreign(floor)
+    await amend_in_doubt(floor, order, executed=False)
+    other = replace(order, symbol="ETHUSDT", status=OrderStatus.CANCELED)
+
+    floor.orders.observe(
+        OrderUpdated(
+            order=other,
+            fill=None,
+            execution=ExecutionType.CANCELED,
+            expiry_reason=None,
+            venue_ms=order.updated_ms + 1,
+        )
+    )
+
+    await assert_nothing_opens(floor, "second")
+
+
 async def test_resolve_of_a_stranger_is_a_usage_error(floor: Floor) -> None:
     with pytest.raises(UsageError):
         await floor.run(floor.orders.resolve("web_1234"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -19,13 +19,16 @@ from tests.support.trader_process import Trader
 from trader_cli.domain.account import IncomeRow
 from trader_cli.domain.client_id import Leg
 from trader_cli.domain.numbers import ZERO
-from trader_cli.domain.order import LimitRequest, MarketRequest, OrderRequest
-from trader_cli.domain.order_life_cycle import IntentStatus
+from trader_cli.domain.order import LimitRequest, MarketRequest, Order, OrderRequest
+from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.domain.terms import PositionSide, Side
 from trader_cli.errors import RefusedByRisk
 from trader_cli.journal.index import IntentRecord
+from trader_cli.journal.journal import Journal
+from trader_cli.trading.amending import Amended, amend_limit
+from trader_cli.trading.changing import amending, change_of, doubting
 from trader_cli.trading.equity import EquityState, utc_day
-from trader_cli.trading.order_desk import Placed
+from trader_cli.trading.order_desk import BEING_AMENDED, Placed
 from trader_cli.trading.pending import IN_FLIGHT_MS, MARK_DETAIL, with_pending
 from trader_cli.trading.risk_terms import DayResult, RestingEntry, RiskLimits, RiskView
 from trader_cli.trading.risk_view import EQUITY_ROW, RiskViewReader, equity_row
@@ -215,6 +218,131 @@ def test_entries_decided_at_once_never_exceed_the_total(
     assert exposure(floor) <= TOTAL
 
 
+# --- amendments --------------------------------------------------------------------------------
+
+
+async def resting(floor: Floor, source: str, symbol: str = "BTCUSDT") -> Order:
+    placed = await floor.run(
+        floor.orders.place(entry(symbol, "0.002"), source=source, leg=Leg.ENTRY)
+    )
+    assert isinstance(placed.order, Order)
+    return placed.order
+
+
+async def amend_beside(
+    floor: Floor,
+    folder: Path,
+    order: Order,
+    quantity: str,
+    meanwhile: Callable[[Journal], object],
+) -> Amended:
+    """Amend while another process writes down something, between our judgement and our row."""
+    wishes = 0
+
+    def wanted() -> bool:
+        nonlocal wishes
+        wishes += 1
+        if wishes == 1:
+            with Journal.open(folder / "journal.db", floor.clock) as other:
+                meanwhile(other)
+        return True
+
+    return await floor.run(
+        amend_limit(floor.orders, order, quantity=Decimal(quantity), still_wanted=wanted)
+    )
+
+
+# At 95,000: 0.002 are 190, 0.005 are 475, 0.006 are 570, 0.008 are 760.
+@pytest.mark.parametrize(("quantity", "fits"), [("0.005", True), ("0.006", False)])
+async def test_two_amendments_at_once_by_two_processes_see_each_other(
+    floor: Floor, tmp_path: Path, quantity: str, fits: bool
+) -> None:
+    ours, theirs = await resting(floor, "a"), await resting(floor, "b", "ETHUSDT")
+
+    def amend(other: Journal) -> None:
+        change = amending(Decimal(90_000), Decimal("0.005"))
+        other.record_event(theirs.client_order_id, IntentEvent.CHANGE, change)
+
+    if fits:
+        await amend_beside(floor, tmp_path, ours, quantity, amend)
+        assert floor.venue.called("amend_order") == 1
+    else:
+        with pytest.raises(RefusedByRisk) as refusal:
+            await amend_beside(floor, tmp_path, ours, quantity, amend)
+        assert refusal.value.code == "max_total_exposure_usd"
+        assert floor.venue.called("amend_order") == 0
+    [kept] = floor.journal.intents_of("a")
+    assert (kept.status, change_of(kept)) == (IntentStatus.OPEN, None)
+
+
+@pytest.mark.parametrize(("quantity", "fits"), [("0.005", True), ("0.006", False)])
+async def test_an_amendment_and_an_entry_at_once_by_two_processes_see_each_other(
+    floor: Floor, tmp_path: Path, quantity: str, fits: bool
+) -> None:
+    ours = await resting(floor, "a")
+
+    def enter(other: Journal) -> None:
+        request = replace(entry("ETHUSDT", "0.005"), client_order_id="trd-b-en0")
+        other.record_intent(source="b", leg=Leg.ENTRY, attempt=0, request=request, details={})
+
+    if fits:
+        await amend_beside(floor, tmp_path, ours, quantity, enter)
+    else:
+        with pytest.raises(RefusedByRisk):
+            await amend_beside(floor, tmp_path, ours, quantity, enter)
+    assert floor.venue.called("amend_order") == int(fits)
+
+
+async def test_an_order_that_another_process_is_amending_is_not_amended(
+    floor: Floor, tmp_path: Path
+) -> None:
+    ours = await resting(floor, "a")
+
+    def amend(other: Journal) -> None:
+        change = amending(Decimal(90_000), Decimal("0.003"))
+        other.record_event(ours.client_order_id, IntentEvent.CHANGE, change)
+
+    with pytest.raises(RefusedByRisk) as refusal:
+        await amend_beside(floor, tmp_path, ours, "0.004", amend)
+
+    assert refusal.value.code == BEING_AMENDED
+    [kept] = floor.journal.intents_of("a")
+    assert change_of(kept) is not None  # theirs is still under way
+
+
+async def test_nothing_is_amended_that_comes_into_doubt_at_that_moment(
+    floor: Floor, tmp_path: Path
+) -> None:
+    ours = await resting(floor, "a")
+
+    def doubt(other: Journal) -> None:
+        details = doubting(floor.clock.now_ms(), cancels=True)
+        other.record_event(ours.client_order_id, IntentEvent.DOUBT_CHANGE, details)
+
+    with pytest.raises(RefusedByRisk) as refusal:
+        await amend_beside(floor, tmp_path, ours, "0.004", doubt)
+
+    assert refusal.value.code == "unknown_order"
+
+
+async def test_an_entry_of_an_earlier_journal_is_amended_and_counts(
+    floor: Floor, tmp_path: Path
+) -> None:
+    before = await resting(floor, "a")
+    floor.journal.close()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    limits = RiskLimits(max_position_usd=TOTAL, max_total_exposure_usd=TOTAL)
+    anew = build_floor(tmp_path, limits=limits)
+    anew.venue.orders = floor.venue.orders
+
+    await anew.run(amend_limit(anew.orders, before, quantity=Decimal("0.008")))
+
+    with pytest.raises(RefusedByRisk):
+        await anew.run(anew.orders.place(entry("ETHUSDT", "0.003"), source="b", leg=Leg.ENTRY))
+    anew.journal.close()
+
+
 async def test_own_entries_count_although_the_journal_was_deleted(
     floor: Floor, tmp_path: Path
 ) -> None:
@@ -237,6 +365,37 @@ async def test_own_entries_count_although_the_journal_was_deleted(
 
 
 # --- several processes -------------------------------------------------------------------------
+
+
+def test_amendments_at_once_never_exceed_the_total(tmp_path: Path) -> None:
+    trader = Trader(root=tmp_path)
+    (tmp_path / "config.toml").write_text(
+        "[paper]\nrate_limits = false\n[risk]\nmax_position_usd = 1000\n"
+        "max_total_exposure_usd = 1000\n"
+    )
+    assert trader("paper", "start").code == 0
+    try:
+        price = trader.json("paper", "price", "ETHUSDT").data["mark_price"]
+        low = str(round(Decimal(price) * Decimal("0.97"), 1))
+        sizes = {size: str(round(size / Decimal(price), 3)) for size in (150, 450)}
+        ids = [
+            trader.json("order", "limit", "ETHUSDT", "buy", sizes[150], low).data["order_id"]
+            for _ in range(3)
+        ]
+
+        def amend(number: int) -> int:
+            words = ("order", "amend", str(number), "--symbol", "ETHUSDT", "--qty")
+            return trader.json(*words, sizes[450]).code
+
+        with ThreadPoolExecutor(len(ids)) as pool:
+            codes = list(pool.map(amend, ids))
+
+        rows = trader.json("order", "list").data["orders"]
+        resting = sum((Decimal(row["quantity"]) for row in rows), ZERO)
+        assert resting * Decimal(price) <= TOTAL * Decimal("1.01"), codes
+        assert sorted(codes) == [0, 4, 4]
+    finally:
+        assert trader("paper", "stop").code == 0
 
 
 def test_commands_at_once_never_exceed_the_total(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from trader_cli.errors import (
 )
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.trading.chase import EntryResult, WorkEnd
+from trader_cli.trading.order_desk import AMEND_PATIENCE_S
 
 QUANTITY = Decimal("0.002")
 TOUCH = Decimal("95000.0")
@@ -181,6 +182,24 @@ async def test_an_amendment_whose_answer_is_lost_is_looked_at_not_repeated_blind
     assert floor.journal.unknown_intents() == []
     assert result.filled_quantity == QUANTITY == floor.venue.quantity()
     assert result.average_price == Decimal("95001.0")
+
+
+async def test_an_entry_whose_amendment_is_not_answered_is_withdrawn_all_the_same(
+    floor: Floor,
+) -> None:
+    """The request itself may hang for ten seconds; the entry would rest unattended so long."""
+    cancelled = asyncio.Event()
+    floor.venue.late = {"amend_order": 10.0}
+    moving = at(floor, 1, lambda: floor.venue.set_price("95001.0"))
+    withdrawing = at(floor, 1.5, cancelled.set)
+
+    result = await enter(floor, cancelled=cancelled)
+
+    await asyncio.gather(moving, withdrawing)
+    assert result.reason is WorkEnd.WITHDRAWN
+    assert floor.venue.open_orders == []
+    assert floor.clock.monotonic() < 1 + AMEND_PATIENCE_S + 1
+    assert floor.journal.unknown_intents() == []
 
 
 async def test_the_touch_is_not_followed_with_the_orders_that_exits_may_need(

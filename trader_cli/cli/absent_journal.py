@@ -60,6 +60,7 @@ class AbsentJournal:
         details: JsonObject,
         since_ms: int,
         admit: Callable[[Sequence[IntentRecord]], None],
+        deadline_ms: int,
     ) -> None:
         self._refuse()
 

@@ -216,6 +216,43 @@ class Journal:
 
         await self._writer.write_aside(judge_and_append, lock_ms=WAIT_MS, patience_ms=DISK_MS)
 
+    async def record_change(
+        self,
+        *,
+        source: str,
+        leg: Leg,
+        request: OrderRequest,
+        details: JsonObject,
+        since_ms: int,
+        admit: Admit,
+        deadline_ms: int,
+    ) -> None:
+        """Let `admit` judge an amendment and write it down as one step, as `record_entry` does.
+
+        `request` is the order as it rests. One that the journal does not know is introduced by it,
+        with `source` and `leg`: somebody else placed it, or an earlier journal knew of it.
+        `deadline_ms` bounds the wait.
+
+        Raises:
+            Exception: what `admit` raises; nothing is recorded.
+            BrokenInvariant: by what is known of it the order cannot rest.
+            JournalUnavailable: it is not recorded, or only after the caller went on.
+        """
+        name = request.client_order_id
+
+        def judge_and_append(connection: sqlite3.Connection) -> None:
+            admit(index.touched_since(connection, since_ms))
+            known = index.find_standing(connection, name)
+            if known is None:
+                data = _intent_data(source, leg, 0, request, {})
+                self._append_intent(connection, data, leaving=True)
+                self._append_event(connection, name, IntentEvent.ACCEPT, {})
+            elif known.status is IntentStatus.INTENDED:
+                self._append_event(connection, name, IntentEvent.SEND, {})
+            self._append_event(connection, name, IntentEvent.CHANGE, details)
+
+        await self._writer.write_aside(judge_and_append, lock_ms=WAIT_MS, patience_ms=deadline_ms)
+
     def record_event(
         self,
         client_order_id: str,
@@ -236,22 +273,12 @@ class Journal:
             JournalLate: kept, and not written yet.
             JournalUnavailable: it is not recorded.
         """
-
-        def append(connection: sqlite3.Connection) -> IntentStatus:
-            before = index.find_standing(connection, client_order_id)
-            if before is None:
-                raise BrokenInvariant(f"{event} of {client_order_id}, which was never journaled")
-            status = next_status(before.status, event)
-            data = _event_data(client_order_id, event, status, details)
-            row = self._append(connection, INTENT_EVENT, data)
-            index.advance(
-                *(connection, client_order_id, before, status, details),
-                local_ms=row.local_ms,
-                last_seq=row.seq,
-            )
-            return status
-
-        return self._write(append, durable=durable, deadline_ms=deadline_ms, keep=keep)
+        return self._write(
+            lambda connection: self._append_event(connection, client_order_id, event, details),
+            durable=durable,
+            deadline_ms=deadline_ms,
+            keep=keep,
+        )
 
     def record(
         self,
@@ -519,6 +546,26 @@ class Journal:
                 f"client order id {name} was journaled before",
                 advice="Ask the exchange about it: `trader order resolve`.",
             )
+
+    def _append_event(
+        self,
+        connection: sqlite3.Connection,
+        client_order_id: str,
+        event: IntentEvent,
+        details: JsonObject,
+    ) -> IntentStatus:
+        before = index.find_standing(connection, client_order_id)
+        if before is None:
+            raise BrokenInvariant(f"{event} of {client_order_id}, which was never journaled")
+        status = next_status(before.status, event)
+        data = _event_data(client_order_id, event, status, details)
+        row = self._append(connection, INTENT_EVENT, data)
+        index.advance(
+            *(connection, client_order_id, before, status, details),
+            local_ms=row.local_ms,
+            last_seq=row.seq,
+        )
+        return status
 
     def _first_broken_row(self) -> int | None:
         previous, expected = CHAIN_START, 1

@@ -34,9 +34,10 @@ from trader_cli.errors import (
     VenueError,
 )
 from trader_cli.trading.brackets import Resting, rest_exit
+from trader_cli.trading.changing import request_of
 from trader_cli.trading.exit_orders import ExitSpot
 from trader_cli.trading.fitting import fit
-from trader_cli.trading.order_desk import OrderDesk, always
+from trader_cli.trading.order_desk import ApprovedChange, OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended, resolve_advice
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.risk_terms import RiskView
@@ -85,7 +86,9 @@ async def amend_limit(
     """
     if order.type is not OrderType.LIMIT:
         raise UsageError(f"{order.type} orders cannot be amended, only LIMIT", code="not_a_limit")
-    wanted = _request(order, price or order.price, quantity or order.quantity)
+    resting = request_of(order)
+    assert isinstance(resting, LimitRequest), "what a regular order is asked for by"
+    wanted = replace(resting, price=price or order.price, quantity=quantity or order.quantity)
     instrument = await desk.instrument(order.symbol)
     fitted = fit(wanted, instrument)
     request = fitted.request
@@ -98,8 +101,8 @@ async def amend_limit(
         )
     left = replace(request, quantity=request.quantity - order.filled_quantity)
 
-    async def approve() -> None:
-        await desk.approve_change(
+    async def approve() -> ApprovedChange:
+        return await desk.approve_change(
             left, lambda view: _without(view, order), stop_price, still_wanted
         )
 
@@ -118,15 +121,17 @@ async def _send(
     desk: OrderDesk,
     order: Order,
     request: LimitRequest,
-    approve: Callable[[], Awaitable[None]],
+    approve: Callable[[], Awaitable[ApprovedChange]],
     *,
     may_wait: bool,
 ) -> Order:
     """Send, and again, approved anew, while it is proven that nothing was executed."""
     for retry in itertools.count():
-        await approve()
+        approved = await approve()
         try:
-            return await desk.send_amendment(order, price=request.price, quantity=request.quantity)
+            return await desk.send_amendment(
+                order, approved, price=request.price, quantity=request.quantity
+            )
         except (NotSent, RateLimited) as error:
             pause_s = desk.pause_before_retry(error, retry) if may_wait else None
             if pause_s is None:
@@ -224,7 +229,7 @@ async def _settle(
             if changed or not fresh.status.is_open:
                 return fresh
             if asked_ms > too_late_ms:
-                desk.settle(order.client_order_id, fresh)
+                desk.settle(order, fresh)
                 raise NotSent(
                     f"{order.client_order_id} was not amended: {error.message}", code=error.code
                 ) from error
@@ -233,37 +238,15 @@ async def _settle(
         await desk.clock.sleep(_ASK_PAUSE_S)
 
 
-def _request(order: Order, price: Decimal, quantity: Decimal) -> LimitRequest:
-    return LimitRequest(
-        symbol=order.symbol,
-        side=order.side,
-        quantity=quantity,
-        price=price,
-        client_order_id=order.client_order_id,
-        time_in_force=order.time_in_force,
-        reduce_only=order.reduce_only,
-        position_side=order.position_side,
-    )
-
-
 def _copy(order: AlgoOrder, price: Decimal | None, quantity: Decimal | None) -> ConditionalRequest:
-    trailing = order.type is OrderType.TRAILING_STOP_MARKET
-    trigger, activate = order.trigger_price, order.activate_price
-    return ConditionalRequest(
-        symbol=order.symbol,
-        side=order.side,
-        type=order.type,
-        client_order_id="",
-        quantity=quantity or order.quantity,
-        trigger_price=None if trailing else price or trigger,
-        price=None if not order.price else order.price,
-        activate_price=(price or activate or None) if trailing else None,
-        callback_rate=order.callback_rate if trailing else None,
-        working_type=order.working_type,
-        reduce_only=order.reduce_only,
-        position_side=order.position_side,
-        time_in_force=order.time_in_force,
-    )
+    copy = request_of(order)
+    assert isinstance(copy, ConditionalRequest), "what a conditional order is asked for by"
+    copy = replace(copy, client_order_id="", quantity=quantity or order.quantity)
+    if price is None:
+        return copy
+    if order.type is OrderType.TRAILING_STOP_MARKET:
+        return replace(copy, activate_price=price)
+    return replace(copy, trigger_price=price)
 
 
 def _without(view: RiskView, order: Order) -> RiskView:

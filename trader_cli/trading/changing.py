@@ -11,10 +11,14 @@ from decimal import Decimal
 from typing import Final
 
 from trader_cli.domain.numbers import to_text
-from trader_cli.domain.order import AlgoOrder, Order
+from trader_cli.domain.order import AlgoOrder, ConditionalRequest, LimitRequest, Order
 from trader_cli.domain.order_life_cycle import IntentStatus
+from trader_cli.domain.terms import OrderType
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.index import IntentRecord
+
+STRANGER: Final = "stranger"
+"""Source of the intents by which the journal knows, while we change them, orders it never sent."""
 
 _AMEND: Final = "amend"
 _CANCEL: Final = "cancel"
@@ -63,6 +67,38 @@ def change_of(intent: IntentRecord) -> Change | None:
         doubt_ms=(
             intent.outcome.get(_DOUBT_MS) if intent.status is IntentStatus.UNSETTLED else None
         ),
+    )
+
+
+def request_of(order: Order | AlgoOrder) -> LimitRequest | ConditionalRequest:
+    """Return what asks for the order as it rests."""
+    if isinstance(order, Order):
+        return LimitRequest(
+            symbol=order.symbol,
+            side=order.side,
+            quantity=order.quantity,
+            price=order.price,
+            client_order_id=order.client_order_id,
+            time_in_force=order.time_in_force,
+            reduce_only=order.reduce_only,
+            position_side=order.position_side,
+        )
+    trailing = order.type is OrderType.TRAILING_STOP_MARKET
+    return ConditionalRequest(
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        client_order_id=order.client_order_id,
+        quantity=None if order.close_position else order.quantity,
+        trigger_price=None if trailing else order.trigger_price,
+        price=order.price or None,
+        activate_price=(order.activate_price or None) if trailing else None,
+        callback_rate=order.callback_rate if trailing else None,
+        working_type=order.working_type,
+        close_position=order.close_position,
+        reduce_only=order.reduce_only,
+        position_side=order.position_side,
+        time_in_force=order.time_in_force,
     )
 
 

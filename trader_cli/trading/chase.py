@@ -41,7 +41,7 @@ from trader_cli.errors import (
 )
 from trader_cli.trading.amending import amend_limit
 from trader_cli.trading.lookup import NO_SUCH_ORDER, UNKNOWN_ORDER
-from trader_cli.trading.order_desk import OrderDesk, always
+from trader_cli.trading.order_desk import BEING_AMENDED, OrderDesk, always
 from trader_cli.trading.ports import Wanted
 
 WOULD_TAKE: Final = -5022
@@ -383,10 +383,10 @@ class _Chase:
             # If it arrives late it moves the order to where the touch was: the next look tells,
             # or takes the order back.
             return order
-        except RefusedByRisk:
-            if task.is_wanted:
+        except RefusedByRisk as error:
+            if task.is_wanted and error.code != BEING_AMENDED:
                 raise
-            return order  # no longer wanted: the next look takes it back
+            return order  # the next look follows again, or takes back what is wanted no more
         except (NotSent, RateLimited) as error:
             self._note(f"the touch was not followed: {error.message}")
             return order

@@ -17,7 +17,7 @@ from typing import Final
 
 from trader_cli.clock import Clock
 from trader_cli.domain.account import BookTop
-from trader_cli.domain.client_id import Leg, client_order_id
+from trader_cli.domain.client_id import Leg, client_order_id, is_own
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import (
@@ -45,7 +45,13 @@ from trader_cli.errors import (
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalLate, JournalUnavailable
 from trader_cli.journal.index import IntentRecord
-from trader_cli.trading.changing import amending
+from trader_cli.trading.changing import (
+    STRANGER,
+    amending,
+    change_of,
+    request_of,
+    settled,
+)
 from trader_cli.trading.fitting import fit, known_instrument
 from trader_cli.trading.lookup import (
     event_of,
@@ -71,8 +77,17 @@ from trader_cli.trading.risk_view import RiskViewReader
 from trader_cli.trading.sending import LOOK_AFTER_S, send_watched
 from trader_cli.trading.waiting import within
 
+BEING_AMENDED: Final = "being_amended"
+"""Code of the refusal to amend an order while an amendment of it is under way."""
+
 ORDERS_KEPT_FOR_EXITS: Final = 60
 """Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""
+
+AMEND_PATIENCE_S: Final = 2.0
+"""An amendment without an answer for so long is in doubt: it is asked about, or taken back.
+
+So long, and no longer, its order rests without being looked after; a disk has as long before.
+"""
 
 _ORDER_WINDOW_MS: Final = 10_000
 _RETRIES_MAX: Final = 3
@@ -113,6 +128,21 @@ class Prepared:
     notes: list[str]
     leaving: bool = False
     journaled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovedChange:
+    """An amendment that may be sent, and what it was judged by.
+
+    Attributes:
+        left: what would be left to execute.
+        view: without the order's present share; None for what can only reduce.
+    """
+
+    left: LimitRequest
+    view: RiskView | None
+    stop_price: Decimal | None
+    still_wanted: Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,51 +378,73 @@ class OrderDesk(OrderTracker):
         view_of: Callable[[RiskView], RiskView],
         stop_price: Decimal | None,
         still_wanted: Wanted,
-    ) -> None:
+    ) -> ApprovedChange:
         """Let latch, risk and order budget judge what an amended order would be.
 
-        `view_of` takes the order's present share out of the view.
+        `request` is what would be left to execute; `view_of` takes the order's present share out
+        of the view.
 
         Raises:
             Halted, RefusedByRisk, RateLimited: it may not be; nothing was sent.
         """
+        view: RiskView | None = None
         if not only_reduces(request):
-            view = self._whole(await self._views(request.symbol), request.client_order_id)
-            view = view_of(view)
-            self._verdict(request, view, stop_price)
+            view = view_of(await self._views(request.symbol))
+            self._verdict(request, self._whole(view, request.client_order_id), stop_price)
             self._refuse_while_unknown(request.symbol)
             self._refuse_beyond_order_budget()
         if not still_wanted():
             raise _no_longer_wanted(request)
+        return ApprovedChange(
+            left=request, view=view, stop_price=stop_price, still_wanted=still_wanted
+        )
 
-    async def send_amendment(self, order: Order, *, price: Decimal, quantity: Decimal) -> Order:
+    async def send_amendment(
+        self, order: Order, approved: ApprovedChange, *, price: Decimal, quantity: Decimal
+    ) -> Order:
         """Amend once and keep what the exchange says; an entry is not amended while halted.
 
         Raises:
-            Halted: nothing was sent. VenueError: as the exchange's answer.
+            Halted, RefusedByRisk, JournalUnavailable: nothing was sent.
+            VenueError: as the exchange's answer; `OutcomeUnknown` also where there is none.
         """
-        name = order.client_order_id
         # Before it leaves: whoever decides meanwhile counts the order at the larger size, and a
         # process that comes after this one finds what was under way.
-        self._note_id(name, IntentEvent.CHANGE, amending(price, quantity))
+        await self._journal_change(order, approved, amending(price, quantity))
         try:
+            if not approved.still_wanted():  # writing it down may have taken its time
+                raise _no_longer_wanted(approved.left)
             if not only_reduces(order):
                 self._refuse_while_halted(order.symbol)
-            amended = await self.client.amend_order(
-                order.symbol, order.side, order.order_id, quantity=quantity, price=price
-            )
+            amended = await self._amended_in_time(order, price=price, quantity=quantity)
         except (OutcomeUnknown, asyncio.CancelledError):
             self.doubt_change(order, cancels=False)
             raise
         except TraderError:
             if not self.change_is_in_doubt(order):  # an exit's earlier amendment may still be
-                self.settle(name, None)
+                self.settle(order, None)
             raise
         self._keep(amended)
         if amended.status.is_open:
-            self.settle(name, amended)
+            self.settle(order, amended)
         self._note_order(amended)
         return amended
+
+    async def _amended_in_time(self, order: Order, *, price: Decimal, quantity: Decimal) -> Order:
+        """Amend, and wait for the answer only so long as an order may go unattended.
+
+        Meanwhile nobody follows the order, takes it back, or hears that it is wanted no more.
+        """
+        amending_it = self.client.amend_order(
+            order.symbol, order.side, order.order_id, quantity=quantity, price=price
+        )
+        try:
+            return await within(amending_it, self.clock, AMEND_PATIENCE_S)
+        except TimeoutError as error:
+            name = order.client_order_id
+            raise OutcomeUnknown(
+                f"no answer to the amendment of {name} for {AMEND_PATIENCE_S:.0f} s"
+            ) from error
 
     def _verdict(
         self, request: OrderRequest, view: RiskView | None, stop_price: Decimal | None
@@ -480,15 +532,8 @@ class OrderDesk(OrderTracker):
             details[MARK_DETAIL] = mark.price
 
         def admit(intents: Sequence[IntentRecord]) -> None:
-            in_doubt = [row for row in intents if row.status in IN_DOUBT]
-            _refuse_beside(request.symbol, in_doubt)
-            whole = with_pending(view, intents)
-            if whole is not view:
-                verdict = self._risk.check(request, whole, stop_price=stop_price)
-                if isinstance(verdict, Refused):
-                    raise verdict.error()
+            self._admit(request, view, intents, stop_price)
 
-        since_ms = asked_since_ms(view)
         try:
             await self.journal.record_entry(
                 source=source,
@@ -496,7 +541,7 @@ class OrderDesk(OrderTracker):
                 attempt=attempt,
                 request=request,
                 details=details,
-                since_ms=self.clock.now_ms() if since_ms is None else since_ms,
+                since_ms=self._since_ms(view),
                 admit=admit,
                 leaving=sending.leaving,
             )
@@ -511,6 +556,72 @@ class OrderDesk(OrderTracker):
                     keep=True,
                 )
             raise
+
+    async def _journal_change(
+        self, order: Order, approved: ApprovedChange, change: JsonObject
+    ) -> None:
+        """Judge an amended entry once more beside all that is written down, and write it down.
+
+        One step with that of every new entry, as `_journal_entry` is. An exit waits for nothing.
+        """
+        intent = self._intent_of(order)
+        is_over = intent is not None and intent.status.is_final  # by what we knew, wrongly
+        if approved.view is None or is_over:
+            self._note_about(order, IntentEvent.CHANGE, change)
+            return
+        left, view, stop_price = approved.left, approved.view, approved.stop_price
+        if not is_own(order.client_order_id):
+            self._strangers.add(order.client_order_id)
+
+        def admit(intents: Sequence[IntentRecord]) -> None:
+            self._admit(left, view, intents, stop_price)
+            _refuse_second_change(left.client_order_id, intents)
+
+        try:
+            await self.journal.record_change(
+                source=STRANGER,
+                leg=Leg.ENTRY,
+                request=request_of(order),
+                details=change,
+                since_ms=self._since_ms(view),
+                admit=admit,
+                deadline_ms=round(AMEND_PATIENCE_S * 1_000),
+            )
+        except (JournalUnavailable, asyncio.CancelledError):
+            # A disk that answers later may write it all the same: then with its end.
+            with contextlib.suppress(TraderError):
+                self.journal.record_event(
+                    order.client_order_id,
+                    IntentEvent.SETTLE,
+                    settled(None),
+                    deadline_ms=0,
+                    keep=True,
+                )
+            raise
+
+    def _admit(
+        self,
+        request: OrderRequest,
+        view: RiskView,
+        intents: Sequence[IntentRecord],
+        stop_price: Decimal | None,
+    ) -> None:
+        """Refuse what was approved by `view` alone and may not be beside these intents.
+
+        Raises:
+            RefusedByRisk: it may not be.
+        """
+        in_doubt = [row for row in intents if row.status in IN_DOUBT]
+        _refuse_beside(request.symbol, in_doubt)
+        whole = with_pending(view, intents, leave_out=request.client_order_id)
+        if whole is not view:
+            verdict = self._risk.check(request, whole, stop_price=stop_price)
+            if isinstance(verdict, Refused):
+                raise verdict.error()
+
+    def _since_ms(self, view: RiskView) -> int:
+        since_ms = asked_since_ms(view)
+        return self.clock.now_ms() if since_ms is None else since_ms
 
     async def _deliver(
         self, sending: Prepared, still_wanted: Wanted, *, within_s: float
@@ -651,6 +762,17 @@ def _refuse_beside(symbol: str, in_doubt: Iterable[IntentRecord]) -> None:
             code="unknown_order",
             advice="run `trader order resolve` until it is proven",
         )
+
+
+def _refuse_second_change(client_order_id: str, intents: Iterable[IntentRecord]) -> None:
+    """Refuse to amend what somebody else is amending: which of the two holds could not be told."""
+    for row in intents:
+        if row.client_order_id == client_order_id and change_of(row) is not None:
+            raise RefusedByRisk(
+                f"{client_order_id} is being amended by another command",
+                code=BEING_AMENDED,
+                advice=f"try again; if it stays so, run `trader order resolve {client_order_id}`",
+            )
 
 
 def _no_longer_wanted(request: OrderRequest) -> RefusedByRisk:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from trader_cli.clock import Clock
 from trader_cli.domain.account_events import AlgoUpdated, OrderUpdated
-from trader_cli.domain.client_id import is_own
+from trader_cli.domain.client_id import Leg, is_own
 from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import (
     AlgoOrder,
@@ -36,7 +36,14 @@ from trader_cli.errors import (
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.index import IntentRecord
-from trader_cli.trading.changing import Change, change_of, doubting, settled
+from trader_cli.trading.changing import (
+    STRANGER,
+    Change,
+    change_of,
+    doubting,
+    request_of,
+    settled,
+)
 from trader_cli.trading.lookup import (
     NO_SUCH_ORDER,
     UNKNOWN_ORDER,
@@ -110,6 +117,7 @@ class OrderTracker:
         self._latest: dict[str, Order | AlgoOrder] = {}
         self._news: dict[str, asyncio.Event] = {}
         self._hearers: list[Callable[[Order], None]] = []
+        self._strangers: set[str] = set()
 
     # --- doubt -----------------------------------------------------------------------------
 
@@ -358,7 +366,7 @@ class OrderTracker:
                 if _is_in_vain(error):
                     break
             else:
-                self._note_id(order.client_order_id, IntentEvent.CANCEL, {})
+                self._note_about(order, IntentEvent.CANCEL, {})
                 return True
         raise self._not_cancelled(order, problem, doubtful=doubtful) from problem
 
@@ -392,26 +400,55 @@ class OrderTracker:
             self.doubt_change(order, cancels=True)
 
     def doubt_change(self, order: Order | AlgoOrder, *, cancels: bool) -> None:
-        """Journal that an amendment or a cancel has no answer: nothing opens until it has."""
+        """Journal that an amendment or a cancel has no answer: nothing opens until it has.
+
+        A stranger's order is introduced to the journal by it.
+        """
+        if self._intent_of(order) is None:
+            self._introduce(order)
         details = doubting(self.clock.now_ms(), cancels=cancels)
-        self._note_id(order.client_order_id, IntentEvent.DOUBT_CHANGE, details)
+        self._note_about(order, IntentEvent.DOUBT_CHANGE, details)
+
+    def _introduce(self, order: Order | AlgoOrder) -> None:
+        self._strangers.add(order.client_order_id)
+        # What cannot be written down now holds nothing up, as with orders of our own.
+        with contextlib.suppress(JournalUnavailable):
+            self.journal.record_intent(
+                source=STRANGER,
+                leg=Leg.EXIT if only_reduces(order) else Leg.ENTRY,
+                attempt=0,
+                request=request_of(order),
+                details={},
+                leaving=True,
+                deadline_ms=NOTE_JOURNAL_MS,
+                keep=True,
+            )
+            self.journal.record_event(
+                order.client_order_id,
+                IntentEvent.ACCEPT,
+                {},
+                deadline_ms=NOTE_JOURNAL_MS,
+                keep=True,
+            )
 
     def change_is_in_doubt(self, order: Order | AlgoOrder) -> bool:
-        """Return True if the journal says so of an order of ours."""
-        intent = self._intent_of(order.client_order_id)
+        """Return True if the journal says so of the order."""
+        intent = self._intent_of(order)
         return intent is not None and intent.status is IntentStatus.UNSETTLED
 
     # --- journaling what was learned ---------------------------------------------------------
 
     def _note_order(self, order: Order | AlgoOrder, *, asked_ms: int | None = None) -> None:
         """Journal an order as it is; `asked_ms` is when it was asked for, by exchange time."""
-        intent = self._intent_of(order.client_order_id)
+        if not is_own(order.client_order_id) and order.client_order_id not in self._strangers:
+            return  # others' orders come by the same stream, perhaps thousands of them
+        intent = self._intent_of(order)
         if intent is None:
             return
         change = change_of(intent)
         if change is not None and self._is_settled(change, order, asked_ms):
-            self.settle(order.client_order_id, order)
-            intent = self._intent_of(order.client_order_id) or intent
+            self.settle(order, order)
+            intent = self._intent_of(order) or intent
         self._write_down(intent, event_of(order), order_details(order))
 
     def _is_settled(self, change: Change, order: Order | AlgoOrder, asked_ms: int | None) -> bool:
@@ -426,20 +463,24 @@ class OrderTracker:
         )
         return change.is_settled_by(order, too_late=too_late)
 
-    def settle(self, client_order_id: str, order: Order | AlgoOrder | None) -> None:
-        """Journal that nothing is in doubt about an order that rests; None: it is as before."""
-        self._note_id(client_order_id, IntentEvent.SETTLE, settled(order))
+    def settle(self, order: Order | AlgoOrder, now: Order | AlgoOrder | None) -> None:
+        """Journal that nothing is in doubt about an order that rests as `now`, None: as before."""
+        self._note_about(order, IntentEvent.SETTLE, settled(now))
 
-    def _note_id(self, client_order_id: str, event: IntentEvent, details: JsonObject) -> None:
-        intent = self._intent_of(client_order_id)
+    def _note_about(
+        self, order: Order | AlgoOrder, event: IntentEvent, details: JsonObject
+    ) -> None:
+        intent = self._intent_of(order)
         if intent is not None:
             self._write_down(intent, event, details)
 
-    def _intent_of(self, client_order_id: str) -> IntentRecord | None:
-        """Return the intent behind an order, None for a stranger's, which the journal never has."""
-        if is_own(client_order_id):
-            with contextlib.suppress(JournalUnavailable):
-                return self.journal.intent(client_order_id)
+    def _intent_of(self, order: Order | AlgoOrder) -> IntentRecord | None:
+        """Return what the journal knows of an order; of a stranger's only what we changed of it."""
+        with contextlib.suppress(JournalUnavailable):
+            intent = self.journal.intent(order.client_order_id)
+            # Strangers may name orders of several symbols alike.
+            if intent is not None and intent.symbol == order.symbol:
+                return intent
         return None
 
     def _write_down(self, intent: IntentRecord, event: IntentEvent, details: JsonObject) -> None:
@@ -476,8 +517,11 @@ def _is_in_vain(error: VenueError) -> bool:
 
 
 def resolve_advice(order: Order | AlgoOrder) -> str:
-    """Return what to do about an order whose change is in doubt; of strangers nothing is kept."""
-    if is_own(order.client_order_id):
+    """Return what to do about an order whose change is in doubt.
+
+    Of strangers' orders only those are kept in mind that can raise exposure.
+    """
+    if is_own(order.client_order_id) or not only_reduces(order):
         return f"run `trader order resolve {order.client_order_id}`"
     number = order.order_id if isinstance(order, Order) else order.algo_id
     return f"look at `trader order show {number} --symbol {order.symbol}`"

@@ -85,7 +85,9 @@ def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
     change = change_of(intent)
     sizes = [entry.quantity, _number(intent.outcome.get("quantity")) or ZERO]
     sizes += [change.quantity] if change is not None and change.quantity is not None else []
-    entry = replace(entry, quantity=max(sizes))
+    prices = [entry.price or ZERO, _number(intent.outcome.get("price")) or ZERO]
+    prices += [change.price] if change is not None and change.price is not None else []
+    entry = replace(entry, quantity=max(sizes), price=max(prices) or None)
     if intent.status is IntentStatus.CANCELED:
         entry = replace(entry, quantity=_number(intent.outcome.get("filled_quantity")) or ZERO)
     if entry.quantity <= 0:

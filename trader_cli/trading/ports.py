@@ -132,6 +132,17 @@ class IntentJournal(Protocol):
         admit: Callable[[Sequence[IntentRecord]], None],
         leaving: bool = ...,
     ) -> None: ...
+    async def record_change(
+        self,
+        *,
+        source: str,
+        leg: Leg,
+        request: OrderRequest,
+        details: JsonObject,
+        since_ms: int,
+        admit: Callable[[Sequence[IntentRecord]], None],
+        deadline_ms: int,
+    ) -> None: ...
     def record_event(
         self,
         client_order_id: str,

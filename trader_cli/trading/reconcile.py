@@ -160,6 +160,7 @@ def _vanished(outcome: Resolved | Unresolved) -> bool:
     """Return True for an order that rested by our knowledge and was ended by somebody else."""
     return (
         isinstance(outcome, Resolved)
+        and is_own(outcome.client_order_id)
         and outcome.before in (IntentStatus.OPEN, IntentStatus.PARTLY_FILLED)
         and outcome.after is IntentStatus.CANCELED
     )
