@@ -69,6 +69,7 @@ class World:
     def start_afresh(self, now_ms: int) -> None:
         """Forget what was to happen to an account that is gone."""
         self._countdowns.clear()
+        self._lookout = Lookout(self._core.account, WARNING_RATIO)
         self.clearing = Clearing(self._core, self._settlement, now_ms)
 
     def advance(self, now_ms: int) -> None:
@@ -80,7 +81,7 @@ class World:
         if now_ms >= self._attend_again_ms:
             self._attend(now_ms)
         if self._core.turn != self._turn:
-            self._lookout = Lookout(self._core.account, WARNING_RATIO)
+            self._lookout.forget()
         if self._passing is None or self._passing.must_tell_all(_VENUE):
             self._play(self._market.advance(now_ms))
         else:
@@ -140,6 +141,8 @@ class World:
 
     def _play(self, ticks: list[MarketTick]) -> None:
         """Let ticks happen, oldest first."""
+        if not ticks:
+            return
         self._ticks += ticks
         symbols, stir = self._core.account.symbols, self._core.account.stir
         bands = self._lookout.bands
@@ -212,10 +215,12 @@ class World:
 
     def _due_ms(self) -> int:
         """Return when `_run_out` has something to do next."""
-        due_ms = min(self._countdowns.values(), default=self.clearing.next_funding_ms)
+        due_ms = self.clearing.next_funding_ms
+        if self._countdowns:
+            due_ms = min(due_ms, *self._countdowns.values())
         if self._core.deadlines:
             due_ms = min(due_ms, self._core.deadlines[0][0])
-        return min(due_ms, self.clearing.next_funding_ms)
+        return due_ms
 
     def _run_out(self, now_ms: int) -> None:
         """Do what is due at `now_ms` by the clock alone."""
