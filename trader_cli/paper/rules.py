@@ -25,6 +25,7 @@ from trader_cli.domain.terms import (
 )
 from trader_cli.paper.ledger import decimal_places
 from trader_cli.paper.params import Params
+from trader_cli.paper.records import bare
 from trader_cli.paper.refusal import VenueRefusal
 
 POST_ONLY: Final = (TimeInForce.GTX, TimeInForce.RPI)
@@ -145,21 +146,22 @@ def read_order(params: Params, *, hedge: bool, now_ms: int) -> OrderWish:
         if len(_SHAPES) >= _SHAPES_KEPT:
             _SHAPES.clear()
         _SHAPES[key] = shape
-    return OrderWish(
-        symbol=shape.symbol,
-        side=shape.side,
-        position_side=shape.position_side,
-        type=shape.type,
-        time_in_force=shape.time_in_force,
-        quantity=params.decimal("quantity") or ZERO,
-        price=params.decimal("price") or ZERO,
-        reduce_only=shape.reduce_only,
-        client_id=params.client_id("newClientOrderId"),
-        self_trade_prevention=shape.self_trade_prevention,
-        price_match=shape.price_match,
-        good_till_ms=_good_till(params, shape.time_in_force, now_ms),
-        wants_result=shape.wants_result,
-    )
+    wish = bare(OrderWish)
+    wish.symbol = shape.symbol
+    wish.side = shape.side
+    wish.position_side = shape.position_side
+    wish.type = shape.type
+    wish.time_in_force = shape.time_in_force
+    wish.quantity = params.decimal("quantity") or ZERO
+    wish.price = params.decimal("price") or ZERO
+    wish.reduce_only = shape.reduce_only
+    wish.client_id = params.client_id("newClientOrderId")
+    wish.self_trade_prevention = shape.self_trade_prevention
+    wish.price_match = shape.price_match
+    wish.good_till_ms = _good_till(params, shape.time_in_force, now_ms)
+    wish.wants_result = shape.wants_result
+    wish.close_position = False
+    return wish
 
 
 def _read_shape(params: Params, *, hedge: bool, now_ms: int) -> _Shape:
