@@ -80,20 +80,21 @@ def test_leverage_bounds_the_position(leverage: int, largest: int) -> None:
 
 
 def test_liquidation_price_of_the_published_example() -> None:
-    price = margin.liquidation_price(one_bracket("0.004"), D(1), D(100), D(10))
+    price = margin.liquidation_price(one_bracket("0.004"), [(D(1), D(100))], D(10))
 
     assert round(price, 3) == D("90.361")
 
 
 def test_a_short_is_liquidated_above_its_entry() -> None:
-    price = margin.liquidation_price(one_bracket("0.004"), D(-1), D(100), D(10))
+    price = margin.liquidation_price(one_bracket("0.004"), [(D(-1), D(100))], D(10))
 
     assert round(price, 3) == D("109.562")
 
 
 def test_enough_money_means_no_liquidation_price() -> None:
-    assert margin.liquidation_price(BTC, D("0.001"), D(60_000), D(10_000)) == 0
-    assert margin.liquidation_price(BTC, D(0), D(0), D(10_000)) == 0
+    assert margin.liquidation_price(BTC, [(D("0.001"), D(60_000))], D(10_000)) == 0
+    assert margin.liquidation_price(BTC, [(D(0), D(0))], D(10_000)) == 0
+    assert margin.liquidation_price(BTC, [], D(10_000)) == 0
 
 
 @given(
@@ -107,12 +108,46 @@ def test_at_the_liquidation_price_margin_equals_maintenance(
     entry, amount = D(60_000), quantity if long else -quantity
     wallet = quantity * entry / leverage
 
-    price = margin.liquidation_price(BTC, amount, entry, wallet)
+    price = margin.liquidation_price(BTC, [(amount, entry)], wallet)
 
     left = wallet + amount * (price - entry)
     needed = margin.maintenance(BTC, quantity * price)
     assert price > 0
     assert abs(left - needed) < D("0.0001")
+
+
+@pytest.mark.parametrize(
+    ("long", "short", "price"),
+    [
+        # What the sides together lose: 10 + P*(1 - 0.4) - 100 + 40 - 0.004*1.4*P = 0
+        ("1", "-0.4", "84.118"),
+        ("0.4", "-1", "115.588"),  # 10 + 60 - 0.6*P - 0.0056*P = 0
+        ("1", "-1", "1250.000"),  # nothing is lost but the maintenance of both: 10 - 0.008*P = 0
+    ],
+)
+def test_both_sides_of_a_hedge_are_liquidated_at_one_price(
+    long: str, short: str, price: str
+) -> None:
+    held = [(D(long), D(100)), (D(short), D(100))]
+
+    assert round(margin.liquidation_price(one_bracket("0.004"), held, D(10)), 3) == D(price)
+
+
+SIZES = st.integers(min_value=0, max_value=20_000).map(lambda n: D(n) / 10)
+
+
+@given(long=SIZES, short=SIZES, wallet=st.integers(min_value=1, max_value=10**8).map(D))
+def test_at_a_hedges_liquidation_price_margin_equals_maintenance(
+    long: Decimal, short: Decimal, wallet: Decimal
+) -> None:
+    held = [(long, D(60_000)), (-short, D(60_100))]
+
+    price = margin.liquidation_price(BTC, held, wallet)
+
+    if price:
+        left = wallet + sum(amount * (price - entry) for amount, entry in held)
+        needed = sum(margin.maintenance(BTC, abs(amount) * price) for amount, _ in held)
+        assert abs(left - needed) < D("0.001")
 
 
 def test_open_loss_counts_only_against_the_order() -> None:

@@ -216,6 +216,23 @@ def test_in_hedge_mode_both_sides_stand_as_one() -> None:
     assert row["adlQuantile"] == {"LONG": 1, "SHORT": 0, "HEDGE": 1}
 
 
+@pytest.mark.parametrize("isolated", [False, True])
+def test_both_sides_of_a_cross_hedge_show_one_liquidation_price(isolated: bool) -> None:
+    trader = Trader()
+    if isolated:
+        trader.ask("set_margin_type", marginType="ISOLATED")
+    trader.venue.set_position_mode(Params({"dualSidePosition": "true"}), trader.now_ms)
+    trader.order("BUY", "1", positionSide="LONG")
+    trader.order("SELL", "0.4", positionSide="SHORT")
+
+    rows = trader.venue.position_risk_v3(Params({}), trader.now_ms)
+
+    long, short = (D(row["liquidationPrice"]) for row in rows)
+    mark = D(rows[0]["markPrice"])
+    assert 0 < long < mark
+    assert (short > mark) if isolated else (short == long)
+
+
 # --- restarts -------------------------------------------------------------------------------------
 
 

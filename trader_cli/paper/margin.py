@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from trader_cli.domain.account import LeverageBracket
-from trader_cli.domain.numbers import ZERO
+from trader_cli.domain.numbers import ONE, ZERO
 
 _NEED_STEP: Final = Decimal("0.000000000001")
 _ADL_STEPS: Final = (ZERO, Decimal("0.5"), Decimal(1))
@@ -80,30 +80,44 @@ def leverage_max(brackets: Sequence[LeverageBracket]) -> int:
 
 
 def liquidation_price(
-    brackets: Sequence[LeverageBracket], amount: Decimal, entry: Decimal, wallet: Decimal
+    brackets: Sequence[LeverageBracket],
+    held: Sequence[tuple[Decimal, Decimal]],
+    wallet: Decimal,
 ) -> Decimal:
-    """Return the mark at which the position's margin is used up, 0 where there is none.
+    """Return the mark that uses up the margin of a symbol's positions, 0 where there is none.
 
-    The bracket depends on the notional at that very price, so each row is tried and the one
-    that contains its own answer taken.
+    A bracket depends on the notional at that very price, so that what is left above maintenance is
+    a line between two prices at which a position changes its bracket; each is tried.
 
     Args:
-        amount: signed base units.
-        wallet: isolated wallet, or in cross margin what the rest of the account leaves for it.
+        held: signed base units and entry price of each position that shares the margin: one, or
+            both sides of a hedge in cross margin.
+        wallet: isolated wallet, or in cross margin what the rest of the account leaves for them.
     """
-    if amount == 0:
+    held = [(amount, entry) for amount, entry in held if amount]
+    if not held:
         return ZERO
-    size = abs(amount)
-    nearest = ZERO
-    floor = ZERO
-    for row in brackets:
-        slope = size * row.maintenance_rate - amount
-        price = (wallet + row.maintenance_amount - amount * entry) / slope
-        if price > 0 and floor <= price * size <= row.notional_cap:
-            return price
-        floor = row.notional_cap
-        nearest = price
-    return max(nearest, ZERO) if amount > 0 else ZERO
+    edges = sorted({row.notional_cap / abs(amount) for amount, _ in held for row in brackets[:-1]})
+    rising = falling = ZERO
+    for low, high in zip([ZERO, *edges], [*edges, None], strict=True):
+        slope, left = ZERO, wallet
+        for amount, entry in held:
+            size = abs(amount)
+            within = low + ONE if high is None else (low + high) / 2
+            row = bracket_of(brackets, size * within)
+            slope += amount - size * row.maintenance_rate
+            left += row.maintenance_amount - amount * entry
+        if not slope:
+            continue
+        price = -left / slope
+        if price > 0 and low <= price and (high is None or price <= high):
+            if slope > 0:
+                rising = rising or price
+            else:
+                falling = falling or price
+    if sum(amount for amount, _ in held) > 0:
+        return rising or falling
+    return falling or rising
 
 
 def adl_quantile(unrealized: Decimal, initial_margin: Decimal) -> int:

@@ -68,14 +68,14 @@ def _liquidation(account: Account, of: SymbolAccount, position: PositionRecord) 
     if position.amount == 0:
         return ZERO
     if of.isolated:
-        wallet = position.isolated_wallet
+        sharing, wallet = [position], position.isolated_wallet
     else:
-        others = account.maintenance - of.maintenance_of(position)
-        profit = account.unrealized - position.unrealized(of.mark)
-        wallet = account.cross_wallet - others + profit
-    return margin.liquidation_price(
-        of.contract.brackets, position.amount, position.entry_price, wallet
-    )
+        # Both sides of a hedge live and die at one price.
+        sharing, wallet = of.held(), account.cross_wallet - account.maintenance + account.unrealized
+        for one in sharing:
+            wallet += of.maintenance_of(one) - one.unrealized(of.mark)
+    held = [(one.amount, one.entry_price) for one in sharing]
+    return margin.liquidation_price(of.contract.brackets, held, wallet)
 
 
 def totals(account: Account) -> AccountTotals:
