@@ -38,8 +38,9 @@ from trader_cli.errors import (
 )
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.budget import BudgetInMemory
-from trader_cli.exchange.gateway import BanInMemory, insisting
+from trader_cli.exchange.gateway import BanInMemory
 from trader_cli.exchange.transport import open_session
+from trader_cli.urgency import insisting
 
 KEY = "key-0123456789-abcdefghijklmnop"
 SECRET = "secret-9876543210-zyxwvutsrqponm"

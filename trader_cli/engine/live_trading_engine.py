@@ -47,7 +47,6 @@ from trader_cli.engine.recovering import Recovered
 from trader_cli.engine.remembered import remember
 from trader_cli.engine.run_end import RunEnd
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
-from trader_cli.exchange.gateway import insisting
 from trader_cli.exchange.streams import MarketStream, UserStream
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
@@ -55,6 +54,7 @@ from trader_cli.journal.halt import HaltedBy, HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.trading.kill import KillResult, kill
 from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.urgency import insisting
 
 _TICK_S: Final = 0.25
 _KILL_AGAIN_S: Final = 5.0

@@ -17,7 +17,7 @@ from trader_cli.engine.hands import Hands
 from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.settling import Settling
 from trader_cli.errors import TraderError
-from trader_cli.exchange.gateway import insisting
+from trader_cli.urgency import insisting
 
 Urgent = Exit | Protect
 Patient = Enter | SettleTrade

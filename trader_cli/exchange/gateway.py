@@ -11,10 +11,8 @@ Source: binance-usdm reference §3.4, §3.5, §5.5.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar, cast
 
 import aiohttp
@@ -45,6 +43,7 @@ from trader_cli.exchange.failures import (
     judge_undecodable,
 )
 from trader_cli.exchange.transport import HttpSession, Transport, Usage
+from trader_cli.urgency import insisting, is_insisting
 from trader_cli.wire.decode import decode_server_time
 from trader_cli.wire.fields import DecodeError
 
@@ -106,23 +105,6 @@ class FuturesApi(Protocol):
 
 
 Call = Callable[[FuturesApi], Awaitable[object]]
-
-_insists: ContextVar[bool] = ContextVar("insists", default=False)
-
-
-@contextlib.contextmanager
-def insisting() -> Iterator[None]:
-    """Let everything sent within, reads too, try in spite of a pause that the firewall asked for.
-
-    Reads may use the weight that others keep for them.
-
-    For closing and stopping: an exit is worth a refused call, and its reads belong to it.
-    """
-    token = _insists.set(True)
-    try:
-        yield
-    finally:
-        _insists.reset(token)
 
 
 class BanStore(Protocol):
@@ -242,7 +224,7 @@ class Gateway:
         Raises:
             VenueError: `OutcomeUnknown` whenever it is not proven that nothing was executed.
         """
-        with insisting() if urgent else contextlib.nullcontext():
+        with insisting(when=urgent):
             return await self._send(what, call, decode, write=True, signed=True)
 
     async def sync_clock(self) -> int:
@@ -354,13 +336,13 @@ class Gateway:
         if self._closed:
             raise NotSent(f"{what}: the client is closed")
         self._refuse_until(self._ban.get(), what, "this address is banned", banned=True)
-        if not _insists.get():
+        if not is_insisting():
             cause = "the exchange's firewall refused a call, and lets nothing but exits try"
             self._refuse_until(self._walled_until_ms, what, cause, code=FIREWALL)
         if not write:
             cause = "the request limit is used up"
             self._refuse_until(self._reads_paused_until_ms, what, cause)
-            if not _insists.get():
+            if not is_insisting():
                 self._keep_the_reserve(what)
 
     def _refuse_until(

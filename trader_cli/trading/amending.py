@@ -41,6 +41,7 @@ from trader_cli.trading.order_desk import ApprovedChange, OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended, resolve_advice
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.risk_terms import RiskView
+from trader_cli.urgency import insisting
 
 NO_NEED: Final = -5027
 _PENDING: Final = -5043
@@ -157,13 +158,14 @@ async def amend_conditional(
         UsageError: it cannot have that, or a filter refuses it.
         VenueError: the new one does not rest (the old one does), or the old one may rest beside it.
     """
-    if order.close_position:
-        return await _amend_whole_exit(desk, order, price, quantity, source, within_s)
-    request = _copy(order, price, quantity)
-    placed = await desk.place(request, source=source, leg=leg_of_type(order.type))
-    assert isinstance(placed.order, AlgoOrder | Order), "what a conditional request becomes"
-    await desk.cancel_algo(order)
-    return Amended(before=order, order=placed.order, notes=placed.notes)
+    with insisting(when=only_reduces(order)):
+        if order.close_position:
+            return await _amend_whole_exit(desk, order, price, quantity, source, within_s)
+        request = _copy(order, price, quantity)
+        placed = await desk.place(request, source=source, leg=leg_of_type(order.type))
+        assert isinstance(placed.order, AlgoOrder | Order), "what a conditional request becomes"
+        await desk.cancel_algo(order)
+        return Amended(before=order, order=placed.order, notes=placed.notes)
 
 
 async def _amend_whole_exit(

@@ -39,6 +39,7 @@ from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, rest_a
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan, TrailingPlan
+from trader_cli.urgency import insisting
 
 _BEYOND: Final = Decimal("0.001")
 
@@ -97,16 +98,17 @@ async def rest_bracket(
     )
 
     async def rest_exits(quantity: Decimal) -> Protection:
-        return await rest_at_once(
-            orders,
-            request.symbol,
-            direction,
-            request.position_side,
-            plan,
-            source=source,
-            within_s=orders.policy.protect_within_s,
-            quantity=quantity,
-        )
+        with insisting():
+            return await rest_at_once(
+                orders,
+                request.symbol,
+                direction,
+                request.position_side,
+                plan,
+                source=source,
+                within_s=orders.policy.protect_within_s,
+                quantity=quantity,
+            )
 
     try:
         placed = await orders.place(request, source=source, leg=Leg.ENTRY, stop_price=stop_price)
@@ -122,7 +124,8 @@ async def rest_bracket(
     protection = await rest_exits(entry.quantity)
     unprotected_ms = int((orders.clock.monotonic() - accepted_s) * 1000)
     if not isinstance(protection.stop, Resting):
-        raise await _take_back(orders, entry, protection, source)
+        with insisting():
+            raise await _take_back(orders, entry, protection, source)
     return Bracketed(
         entry=entry,
         stop=protection.stop.order,

@@ -24,6 +24,7 @@ from trader_cli.trading.brackets import Protection, Resting, covers, rest_at_onc
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
 from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
+from trader_cli.urgency import insisting
 
 _LOOK_AGAIN_S: Final = 0.05
 _TRY_AGAIN_S: Final = 0.2
@@ -85,9 +86,10 @@ class Guard:
         if self._spec is None or not self.first_fill.is_set():
             return
         started_s = self._clock.monotonic()
-        is_safe = await self._within(
-            self._orders.policy.protect_within_s, self._rest_exits(self._spec)
-        )
+        with insisting():
+            is_safe = await self._within(
+                self._orders.policy.protect_within_s, self._rest_exits(self._spec)
+            )
         if is_safe and self.protection is not None and self._spec.has_stop:
             self.unprotected_ms = int((self._clock.monotonic() - started_s) * 1000)
         if not is_safe and self._spec.has_stop:
@@ -99,6 +101,10 @@ class Guard:
 
         If the move fails the stop that rests already covers the whole position.
         """
+        with insisting(when=self.first_fill.is_set()):
+            return await self._settle()
+
+    async def _settle(self) -> Position | None:
         try:
             position = await self._held()
         except VenueError as error:

@@ -76,6 +76,7 @@ from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused
 from trader_cli.trading.risk_view import RiskViewReader
 from trader_cli.trading.sending import LOOK_AFTER_S, send_watched
 from trader_cli.trading.waiting import within
+from trader_cli.urgency import insisting
 
 BEING_AMENDED: Final = "being_amended"
 """Code of the refusal to amend an order while an amendment of it is under way."""
@@ -232,17 +233,19 @@ class OrderDesk(OrderTracker):
             Rejected, PermissionDenied, NotSent, RateLimited: proven not executed.
             OutcomeUnknown: journaled as unknown; nothing else opens on the symbol until resolved.
         """
-        prepared = await self.prepare(
-            request,
-            source=source,
-            leg=leg,
-            attempt=attempt,
-            view=view,
-            stop_price=stop_price,
-            still_wanted=still_wanted,
-            leaving=True,
-        )
-        order = await self._deliver(prepared, still_wanted, within_s=0.0 if urgent else resolve_s)
+        with insisting(when=only_reduces(request)):
+            prepared = await self.prepare(
+                request,
+                source=source,
+                leg=leg,
+                attempt=attempt,
+                view=view,
+                stop_price=stop_price,
+                still_wanted=still_wanted,
+                leaving=True,
+            )
+            within_s = 0.0 if urgent else resolve_s
+            order = await self._deliver(prepared, still_wanted, within_s=within_s)
         self._keep(order)
         return Placed(order=order, request=prepared.request, notes=tuple(prepared.notes))
 
@@ -713,8 +716,9 @@ class OrderDesk(OrderTracker):
         if found is None:
             try:
                 asking = self._ask(request, since_ms=self.clock.now_ms(), within_s=within_s)
-                # An exit is not kept waiting by a read that hangs, either.
-                found = await within(asking, self.clock, within_s + LOOK_AFTER_S)
+                with insisting(when=only_reduces(request)):
+                    # An exit is not kept waiting by a read that hangs, either.
+                    found = await within(asking, self.clock, within_s + LOOK_AFTER_S)
             except (OutcomeUnknown, TimeoutError) as unproven:
                 found = self.latest(request.client_order_id)
                 if found is None:

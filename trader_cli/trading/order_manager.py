@@ -45,6 +45,7 @@ from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S, StillRests
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.protection_spec import ProtectionPlan
+from trader_cli.urgency import insisting
 
 _LOOK_BACK_MS: Final = 3 * 86_400_000
 _SYMBOLS_ASKED_MAX: Final = 20
@@ -184,8 +185,12 @@ class OrderManager(OrderDesk):
         Raises:
             VenueError: the position is not flat and the bound is reached.
         """
-        if quantity is not None and quantity < abs(position.quantity):
-            return await self._reduce_once(position, quantity, source)
+        with insisting():
+            if quantity is not None and quantity < abs(position.quantity):
+                return await self._reduce_once(position, quantity, source)
+            return await self._close_whole(position, source)
+
+    async def _close_whole(self, position: Position, source: str) -> MarketExit:
         orders: list[Order] = []
         notes: list[str] = []
         current: Position | None = position
@@ -316,7 +321,8 @@ class OrderManager(OrderDesk):
         resolve_s: float,
     ) -> ExitOutcome:
         spot = ExitSpot(symbol=symbol, direction=direction, position_side=position_side, leg=leg)
-        return await rest_exit(self, spot, price, source=source, within_s=resolve_s)
+        with insisting():
+            return await rest_exit(self, spot, price, source=source, within_s=resolve_s)
 
     async def protect(
         self,
@@ -327,7 +333,8 @@ class OrderManager(OrderDesk):
         resolve_s: float = RESOLVE_S,
     ) -> Protection:
         """Make the plan's stop, target and trailing stop rest; doing it again changes nothing."""
-        return await brackets.protect(self, position, plan, source=source, within_s=resolve_s)
+        with insisting():
+            return await brackets.protect(self, position, plan, source=source, within_s=resolve_s)
 
     async def clean_up_exits(
         self, symbol: str, *, position_side: PositionSide | None = None, seen_flat: bool = False
@@ -436,7 +443,8 @@ class OrderManager(OrderDesk):
         """
         for retry in itertools.count():
             try:
-                await self.clean_up_exits(gone.symbol, position_side=gone.position_side)
+                with insisting():
+                    await self.clean_up_exits(gone.symbol, position_side=gone.position_side)
             except (NotSent, RateLimited) as error:
                 pause_s = self.pause_before_retry(error, retry)
                 if pause_s is None:

@@ -53,6 +53,7 @@ from trader_cli.trading.lookup import (
 )
 from trader_cli.trading.ports import IntentJournal, Venue
 from trader_cli.trading.waiting import within
+from trader_cli.urgency import insisting
 
 _T = TypeVar("_T")
 
@@ -332,7 +333,8 @@ class OrderTracker:
             if error.code not in (UNKNOWN_ORDER, NO_SUCH_ORDER):
                 raise
         try:
-            return await self.client.get_order_status(order.symbol, order.order_id)
+            with insisting():  # what executed before it went decides about its stop
+                return await self.client.get_order_status(order.symbol, order.order_id)
         except VenueError as error:
             raise OutcomeUnknown(
                 f"it rests no more, and how it ended could not be read: {error.message}",

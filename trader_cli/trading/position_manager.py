@@ -30,6 +30,7 @@ from trader_cli.trading.ports import Wanted
 from trader_cli.trading.position_terms import Adopted, Closed, EntryStyle, Opened
 from trader_cli.trading.position_view import PositionView, view_position
 from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.urgency import insisting
 
 
 class PositionManager:
@@ -195,6 +196,16 @@ class PositionManager:
             UsageError: `quantity` with no, or more than one, position.
             VenueError: it is not flat and the bound is reached.
         """
+        with insisting():
+            return await self._close(symbol, source, position_side, quantity)
+
+    async def _close(
+        self,
+        symbol: str,
+        source: str,
+        position_side: PositionSide | None,
+        quantity: Decimal | None,
+    ) -> Closed:
         held = await self._surely_held(symbol, position_side)
         if quantity is not None and len(held) != 1:
             raise UsageError(
@@ -224,6 +235,10 @@ class PositionManager:
 
         Never raises: the order is executed; what could not be tidied up is in the notes.
         """
+        with insisting():
+            return await self._after_exit(order, source)
+
+    async def _after_exit(self, order: Order, source: str) -> tuple[str, ...]:
         symbol, side = order.symbol, order.position_side
         try:
             held = await self._surely_held(symbol, side)
@@ -268,8 +283,9 @@ class PositionManager:
         Raises:
             UsageError: there is no position, or two and `position_side` is not given.
         """
-        position = await self._the_one(symbol, position_side, "protect")
-        return await adoption.protect_measured(self.orders, position, spec, source=source)
+        with insisting():
+            position = await self._the_one(symbol, position_side, "protect")
+            return await adoption.protect_measured(self.orders, position, spec, source=source)
 
     async def adopt(
         self,
@@ -289,8 +305,9 @@ class PositionManager:
             UsageError: there is no position, two and `position_side` is not given, or no stop.
             JournalUnavailable: it is protected and not ours.
         """
-        position = await self._the_one(symbol, position_side, "adopt")
-        return await adoption.adopt(self.orders, position, spec, source=source, advisor=advisor)
+        with insisting():
+            position = await self._the_one(symbol, position_side, "adopt")
+            return await adoption.adopt(self.orders, position, spec, source=source, advisor=advisor)
 
     # --- settings ----------------------------------------------------------------------------
 
