@@ -271,3 +271,116 @@ def test_a_watch_ends_with_its_reader(trader: Trader) -> None:
     done = in_shell(trader, '"$0" position list --watch --json --quiet | head -1')
 
     assert json.loads(done.stdout)["ok"] is True
+
+
+# --- positions ------------------------------------------------------------------------------------
+
+
+def open_long(trader: Trader, *more: str) -> Outcome:
+    return trader.json("position", "open", "BTCUSDT", "long", "--qty", "0.002", *more)
+
+
+@pytest.mark.parametrize(
+    ("exits", "rule"),
+    [
+        (("--stop-roi", "20", "--take-profit", "50000"), "take_profit_would_trigger"),
+        (("--stop", "200000"), "stop_would_trigger"),
+    ],
+)
+def test_a_position_whose_exit_would_fire_is_neither_opened_nor_rehearsed(
+    trader: Trader, exits: tuple[str, ...], rule: str
+) -> None:
+    """It was opened without its target, and nothing said so."""
+    for dry in (("--dry-run",), ()):
+        assert refusal(open_long(trader, *exits, *dry)) == (4, "refused", rule)
+    assert held(trader) == []
+
+
+def test_opening_what_is_held_says_that_it_adds(trader: Trader) -> None:
+    assert open_long(trader, "--stop-roi", "20").code == 0
+
+    outcome = trader("position", "open", "BTCUSDT", "long", "--qty", "0.001", "--stop-roi", "30")
+
+    assert "0.002 BTCUSDT are held already" in outcome.err
+
+
+def test_what_is_left_and_what_is_rehearsed_is_shown_under_its_stop(trader: Trader) -> None:
+    """They said `protected: false` of a position whose stop rested."""
+    assert open_long(trader, "--stop-roi", "20").code == 0
+    position = ("position", "reduce", "BTCUSDT", "--qty", "0.001")
+
+    rehearsed = [
+        trader.json(*position, "--dry-run").data["position"],
+        trader.json("position", "protect", "BTCUSDT", "--stop", "-5%", "--dry-run").data[
+            "position"
+        ],
+        *trader.json("position", "close", "BTCUSDT", "--dry-run").data["positions"],
+    ]
+    reduced = trader.json(*position).data["position"]
+
+    assert [row["protected"] for row in (*rehearsed, reduced)] == [True] * 4
+    assert (rehearsed[0]["quantity"], reduced["quantity"]) == ("0.002", "0.001")
+
+
+def test_a_reduction_shows_what_was_closed_and_what_is_left(trader: Trader) -> None:
+    """The table said that all of it was closed, and that nothing protected it."""
+    assert open_long(trader, "--stop-roi", "20").code == 0
+
+    reduced = trader("position", "reduce", "BTCUSDT", "--qty", "0.001", "--quiet").out
+    closed = trader("position", "close", "BTCUSDT", "--quiet").out
+
+    assert "0.002" not in reduced
+    assert reduced.index("Closed by") < reduced.index("Left")
+    assert "protected" not in closed
+
+
+# --- kill and halt --------------------------------------------------------------------------------
+
+
+def test_what_kill_cancelled_is_no_drift(trader: Trader) -> None:
+    """A sync said that somebody else had cancelled each of them, and ended with 11."""
+    trader.json("position", "sync")  # the account was reset: what the tests before left is told now
+    assert open_long(trader, "--stop-roi", "20").code == 0
+    place(trader, "limit", "BTCUSDT", "buy", "0.001", "80000")
+
+    assert trader.json("kill", "--all").data["flat"] is True
+    synced = trader.json("position", "sync")
+    assert trader.json("risk", "resume", "--reason", "test").code == 0
+
+    assert [row for row in synced.data["drifts"] if not row["expected"]] == []
+
+
+def test_a_kill_of_a_symbol_that_is_none_ends_at_once_and_says_so(trader: Trader) -> None:
+    outcome = trader.json("kill", "--symbol", "BTCUSD")
+    assert trader.json("risk", "resume", "--reason", "test").code == 0
+
+    assert (outcome.code, outcome.envelope["data"]["rounds"]) == (11, 2)
+    assert "Invalid symbol" in outcome.error["message"]
+
+
+def test_a_halt_of_one_symbol_is_shown_and_its_end_too(trader: Trader) -> None:
+    assert trader.json("risk", "halt", "--reason", "news", "--symbol", "ETHUSDT").code == 0
+
+    shown = trader("risk", "status", "--quiet").out
+    lifted = trader("risk", "resume", "--reason", "test", "--quiet").out
+
+    assert "ETHUSDT" in shown
+    assert "news" in shown
+    assert "ETHUSDT" in lifted
+
+
+# --- the paper exchange ---------------------------------------------------------------------------
+
+
+def test_a_failure_nobody_knows_is_answered_with_those_there_are(trader: Trader) -> None:
+    outcome = trader.json("paper", "fault", "arm", "no_such")
+
+    assert (outcome.code, outcome.error["kind"]) == (2, "usage")
+    assert "stop_vanished" in outcome.error["advice"]
+
+
+def test_lists_are_shown_as_words(trader: Trader) -> None:
+    shown = trader("paper", "status", "--quiet").out
+
+    assert "BTCUSDT, ETHUSDT" in shown
+    assert "[" not in shown

@@ -451,6 +451,19 @@ async def test_a_key_that_is_refused_ends_at_once(scene: Scene) -> None:
     assert scene.clock.monotonic() < 5
 
 
+async def test_a_symbol_the_exchange_does_not_list_ends_at_once(scene: Scene) -> None:
+    """A typing error in an emergency must not cost thirty seconds."""
+    for method in ("get_open_orders", "get_open_algo_orders"):
+        scene.venue.fail_always(method, Rejected("Invalid symbol.", code=-1121))
+
+    result = await scene.kill(symbol="BTCUSD")
+    whole = await scene.kill()
+
+    assert (result.done, result.flat, result.halted) == (False, False, True)
+    assert result.rounds == 2
+    assert whole.rounds > 2  # without a symbol that answer is nonsense, and proves nothing
+
+
 class BrokenLatch:
     def set(self, *, reason: str, by: HaltedBy, symbol: str | None = None) -> object:
         raise LatchNotWritten("read-only file system")

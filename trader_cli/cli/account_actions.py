@@ -23,10 +23,11 @@ async def show_balance(desk: Desk) -> Answer:
     equity = number(summary.margin_balance)
 
     def tables() -> list[Table]:
-        columns = ("asset", "wallet_balance", "available_balance", "unrealized_pnl")
-        rows = tuple(tuple(row[name] for name in columns) for row in assets)
+        names = ("asset", "wallet_balance", "available_balance", "unrealized_pnl")
+        rows = tuple(tuple(row[name] for name in names) for row in assets)
+        heads = ("asset", "wallet", "available", "unrealized PnL")
         return [
-            Table(title="Balances", columns=("asset", "wallet", "available", "PnL"), rows=rows),
+            Table(title="Balances", columns=heads, rows=rows),
             Table(title=f"Equity: {equity} USDT", columns=()),
         ]
 

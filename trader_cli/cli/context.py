@@ -38,7 +38,8 @@ WEIGHT_KEPT_FOR_EXITS: Final = 600
 _LEAVES_LITTLE: Final = frozenset(
     {
         *("run", "order cancel", "order cancel-all", "order resolve"),
-        *("position close", "position reduce", "position protect", "risk halt"),
+        *("order stop-loss", "order take-profit", "order trailing-stop"),
+        *("position close", "position reduce", "position protect", "position adopt", "risk halt"),
     }
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -17,16 +18,17 @@ from trader_cli.cli.context import latch_of, make_client, settings_of
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
 from trader_cli.cli.records import (
     cancelled_json,
+    held_table,
     order_json,
     orders_table,
     position_json,
-    positions_table,
     raw_order_json,
 )
 from trader_cli.clock import SystemClock
 from trader_cli.config import Settings, load_settings
 from trader_cli.config_environ import Environment
 from trader_cli.domain.account import Position
+from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.errors import NotFlat, TraderError
 from trader_cli.journal.disk_wait import within
 from trader_cli.journal.errors import JournalLate, JournalUnavailable, LatchNotWritten
@@ -38,6 +40,7 @@ from trader_cli.trading.kill import kill as kill_account
 
 _JOURNAL_WAIT_MS: Final = 50
 _LATCH_WAIT_S: Final = 2.0
+_RESTED: Final = frozenset({IntentStatus.OPEN, IntentStatus.PARTLY_FILLED})
 _SILENT_S: Final = 2.0
 """Whoever kills is not left without a word for longer."""
 
@@ -63,7 +66,12 @@ def run_kill(invocation: Invocation, wish: KillWish) -> Answer:
     if invocation.shared.dry_run:
         return _would_kill(places)
     latched = [_Place(invocation, settings, wish) for settings in places]
-    return asyncio.run(_kill_all(latched, wish))
+    try:
+        return asyncio.run(_kill_all(latched, wish))
+    except KeyboardInterrupt:
+        halted = "halted" if all(place.is_halted for place in latched) else "NOT HALTED"
+        invocation.say(f"{invocation.env}: {halted}, NOT PROVEN FLAT: run it again")
+        raise
 
 
 def environments(invocation: Invocation) -> list[Settings]:
@@ -121,13 +129,18 @@ class _Place:
         if self._error is not None:
             self._end_engine()
 
+    @property
+    def is_halted(self) -> bool:
+        """True if the latch is on disk."""
+        return self._error is None
+
     async def kill(self) -> Json:
         """Kill and return the environment's object of the contract; say so where it takes long."""
         killing = asyncio.ensure_future(self._kill())
         try:
             _, late = await asyncio.wait({killing}, timeout=_SILENT_S)
             if late:
-                halted = "halted" if self._error is None else "NOT HALTED"
+                halted = "halted" if self.is_halted else "NOT HALTED"
                 self._invocation.say(
                     f"{self.settings.environment.value}: {halted}, not proven flat yet; going on "
                     f"for up to {self.settings.kill.deadline_s} s"
@@ -156,6 +169,7 @@ class _Place:
                     engine_quiet=self._is_engine_quiet,
                     note=notes.write,
                 )
+                notes.settle(result.cancelled)
         return result_json(self.settings.environment, result)
 
     def _is_engine_quiet(self) -> bool:
@@ -227,6 +241,24 @@ class _Notes:
             with suppress(JournalLate):  # it waits for the disk; kill does not
                 self._journal.record(kind, data, deadline_ms=_JOURNAL_WAIT_MS, keep=True)
 
+    def settle(self, cancelled: Iterable[Resting]) -> None:
+        """Write down of our own orders that they are gone, or the next sync takes it for drift."""
+        if self._journal is None:
+            return
+        with suppress(JournalUnavailable, JournalLate):
+            for order in cancelled:
+                intent = self._journal.intent(order.client_order_id)
+                if intent is None or intent.symbol != order.symbol:
+                    continue
+                if intent.status in _RESTED:
+                    self._journal.record_event(
+                        order.client_order_id,
+                        IntentEvent.CANCEL,
+                        {"by": "kill"},
+                        deadline_ms=_JOURNAL_WAIT_MS,
+                        keep=True,
+                    )
+
 
 async def _kill_all(places: list[_Place], wish: KillWish) -> Answer:
     results = list(await asyncio.gather(*(place.kill() for place in places)))
@@ -293,11 +325,14 @@ def _tables(results: list[Json]) -> list[Table]:
         if row["cancelled"]:
             tables.append(orders_table("Cancelled", row["cancelled"]))
         if row["closed"]:
-            tables.append(positions_table("Closed", row["closed"]))
+            tables.append(held_table("Closed", row["closed"]))
         if row["remaining"]:
             orders = [left for left in row["remaining"] if "kind" in left]
             held = [left for left in row["remaining"] if "kind" not in left]
-            tables += [orders_table("Remaining", orders), positions_table("Remaining", held)]
+            tables += [
+                orders_table("Orders that remain", orders),
+                held_table("Positions that remain", held),
+            ]
     return tables
 
 

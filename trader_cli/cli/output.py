@@ -103,6 +103,8 @@ def cell(value: object) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value) or "–"
     return str(value)
 
 
@@ -136,6 +138,8 @@ def _print_tables(tables: list[Table]) -> None:
             continue
         shown = _rich_table(table)
         unbound = console.options.update(width=_PIPE_WIDTH)
+        if table.title:  # by itself: Rich folds a title to the width of what is under it
+            console.print(Text(table.title))
         if (
             len(table.columns) > 2
             and console.measure(shown, options=unbound).maximum > console.width
@@ -153,8 +157,6 @@ def _rich_table(table: Table) -> RichTable:
     from rich.text import Text
 
     shown = RichTable(
-        title=Text(table.title) if table.title else None,
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         show_header=any(table.columns),
         collapse_padding=True,
@@ -170,11 +172,11 @@ def _rich_table(table: Table) -> RichTable:
 def _records(table: Table) -> list[Table]:
     """Return one table of names and values for each row: a number broken in two misleads.
 
-    The title stands once, and what a row says nothing of is left out.
+    What a row says nothing of is left out.
     """
     return [
         Table(
-            title=table.title if number == 0 else "",
+            title="",
             columns=("", ""),
             rows=tuple(
                 (name, value)
@@ -182,5 +184,5 @@ def _records(table: Table) -> list[Table]:
                 if value not in ("", "–")
             ),
         )
-        for number, row in enumerate(table.rows)
+        for row in table.rows
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from trader_cli.cli.paper_fault import app as fault_app
 from trader_cli.cli.paper_home import settings_of_paper
 from trader_cli.cli.records import number
 from trader_cli.clock import SystemClock
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     help="The embedded paper exchange: it outlives the command that starts it.",

@@ -12,12 +12,12 @@ from trader_cli.cli.invocation import Answer, Json, Table, invocation_of
 from trader_cli.cli.output import pairs
 from trader_cli.cli.paper_home import settings_of_paper
 from trader_cli.domain.numbers import to_wire
+from trader_cli.errors import UsageError
 
 app = typer.Typer(
     help="Failures on request: of answers, events, streams, stops, and what strangers do.",
     rich_markup_mode=None,
     add_completion=False,
-    no_args_is_help=True,
 )
 _COLUMNS = ("number", "kind", "method", "path", "times_left", "probability", "amount", "struck")
 
@@ -60,8 +60,12 @@ def arm(
     ] = None,
 ) -> Answer:
     """Arm a failure; one that happens at a moment happens now unless --path names a request."""
+    from trader_cli.paper.faults import FaultKind
     from trader_cli.paper.process import arm_fault
 
+    if kind not in {*FaultKind}:
+        known = ", ".join(FaultKind)
+        raise UsageError(f"there is no failure {kind!r}", advice=f"known: {known}")
     wish = {
         "kind": kind,
         "method": None if method is None else method.upper(),
@@ -92,7 +96,7 @@ def list_armed(context: typer.Context) -> Answer:
 
     def tables() -> list[Table]:
         armed = Table(
-            title="Armed",
+            title="Armed" if data["faults"] else "Armed: none",
             columns=_COLUMNS,
             rows=tuple(tuple(_cell(row.get(name)) for name in _COLUMNS) for row in data["faults"]),
         )

@@ -9,9 +9,12 @@ from decimal import Decimal
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import exchange_rate, held_position, known
+from trader_cli.cli.output import pairs
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (
     cancelled_json,
+    held_table,
+    number,
     order_json,
     orders_table,
     position_json,
@@ -72,7 +75,7 @@ async def close_positions(
             f"{symbol} is held long and short", advice="add --position long|short, or --all"
         )
     if desk.invocation.shared.dry_run:
-        rows = [position_json(row) for row in held]
+        rows = await as_held(desk, held)
         return Answer(
             data={"dry_run": True, "positions": rows},
             tables=lambda: [positions_table("Would be closed; nothing was sent", rows)],
@@ -114,14 +117,36 @@ async def protect_position(
         trailing=_trailing(desk, trailing_pct),
     )
     if desk.invocation.shared.dry_run:
-        data: Json = {"dry_run": True, "position": position_json(position)}
-        title = f"{symbol} would be protected; nothing was sent"
-        return Answer(data=data, tables=lambda: [Table(title=title, columns=())])
+        return await _would_protect(desk, position, spec)
     side = position.position_side
     protection = await desk.positions.protect(
         symbol, spec, source=desk.command_id, position_side=side
     )
     return await protected_answer(desk, position, protection)
+
+
+async def _would_protect(desk: Desk, position: Position, spec: ProtectionSpec) -> Answer:
+    [shown] = await as_held(desk, [position])
+    exits: Json = {
+        "stop_price": number(spec.stop_price),
+        "take_profit_price": number(spec.take_profit_price),
+        "callback_rate": None if spec.trailing is None else number(spec.trailing.callback_rate),
+    }
+    title = f"{position.symbol} would be protected by this; nothing was sent"
+    return Answer(
+        data={"dry_run": True, "position": shown, **exits},
+        tables=lambda: [pairs(title, exits), positions_table("Now", [shown])],
+    )
+
+
+async def as_held(desk: Desk, positions: Sequence[Position]) -> list[Json]:
+    """Return positions as a list shows them, with what protects them and whose they are."""
+    views = {
+        (row.position.symbol, row.position.position_side): row
+        for row in await desk.positions.list_positions()
+    }
+    found = [(row, views.get((row.symbol, row.position_side))) for row in positions]
+    return [position_json(row) if view is None else view_json(view) for row, view in found]
 
 
 def exit_price(
@@ -211,10 +236,9 @@ def closed_answer(
         failure = NotFlat("something of the position is left", advice="trader position list")
 
     def tables() -> list[Table]:
-        return [
-            positions_table("Closed", data["closed"]),
-            orders_table("Exit orders removed", data["removed"]),
-        ]
+        shown = [held_table("Closed", data["closed"])] if wanted_flat else []
+        closing = [orders_table("Closed by", data["orders"])] if data["orders"] else []
+        return [*shown, *closing, orders_table("Exit orders removed", data["removed"])]
 
     return Answer(data=data, tables=tables, failure=failure)
 
@@ -226,18 +250,21 @@ async def protected_answer(desk: Desk, position: Position, protection: Protectio
     now = [row for row in views if (row.position.symbol, row.position.position_side) == same]
     exits = resting_json(protection)
     data: Json = {"position": view_json(now[0]) if now else None, "exits": exits}
-    failure: TraderError | None = protection.problems[0] if protection.problems else None
-    for outcome in _outcomes(protection):
-        if isinstance(outcome, WouldTrigger):
-            failure = Rejected(
-                outcome.message, code=-2021, advice=f"trader position close {position.symbol}"
-            )
+    failure = exits_failure(position.symbol, protection)
 
     def tables() -> list[Table]:
         held = [] if data["position"] is None else [data["position"]]
         return [positions_table("Position", held), orders_table("Exits", exits)]
 
     return Answer(data=data, tables=tables, failure=failure)
+
+
+def exits_failure(symbol: str, protection: Protection) -> TraderError | None:
+    """Return why a part that was asked for does not rest, None if all of them do."""
+    for outcome in _outcomes(protection):
+        if isinstance(outcome, WouldTrigger):
+            return Rejected(outcome.message, code=-2021, advice=f"trader position close {symbol}")
+    return protection.problems[0] if protection.problems else None
 
 
 def _outcomes(protection: Protection) -> list[ExitOutcome]:

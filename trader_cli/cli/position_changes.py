@@ -11,10 +11,12 @@ from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import held_position, known
 from trader_cli.cli.position_actions import (
+    as_held,
     closed_answer,
     exit_price,
     protected_answer,
     refuse_stop,
+    view_json,
 )
 from trader_cli.cli.position_opening import (
     OpenWish,
@@ -24,7 +26,7 @@ from trader_cli.cli.position_opening import (
     would_open,
 )
 from trader_cli.cli.prices import PriceWish
-from trader_cli.cli.records import number, position_json
+from trader_cli.cli.records import number, positions_table
 from trader_cli.domain.account import Position
 from trader_cli.domain.instrument import Instrument, round_quantity_down
 from trader_cli.domain.numbers import HUNDRED
@@ -66,7 +68,7 @@ async def add_to_position(desk: Desk, wish: AddWish) -> Answer:
         spec=wish.spec,
     )
     spec = await _spec_for(desk, position, opening)
-    size = await judge(desk, opening, instrument)
+    size = await judge(desk, opening, instrument, spec)
     if desk.invocation.shared.dry_run:
         return would_open(opening, size)
     with ctrl_c_ends_entry(desk.invocation) as cancelled:
@@ -119,7 +121,7 @@ async def reduce_position(
     if desk.invocation.shared.dry_run:
         data: Json = {
             "dry_run": True,
-            "position": position_json(position),
+            "position": (await as_held(desk, [position]))[0],
             "quantity": number(part),
             "left": number(left),
         }
@@ -131,8 +133,12 @@ async def reduce_position(
     answer = closed_answer(desk, [position], [closed], wanted_flat=left == 0)
     views = await desk.positions.list_positions(symbol)
     now = [row for row in views if row.position.position_side is position.position_side]
-    rest = position_json(now[0].position) if now else None
-    return replace(answer, data=answer.data | {"position": rest})
+    rest = view_json(now[0]) if now else None
+
+    def tables() -> list[Table]:
+        return [*answer.tables(), positions_table("Left", [] if rest is None else [rest])]
+
+    return replace(answer, data=answer.data | {"position": rest}, tables=tables)
 
 
 def _part(
@@ -181,7 +187,8 @@ async def adopt_position(
     refuse_stop(instrument, position, stop_price)
     owner = advisor or adopter(desk)
     if desk.invocation.shared.dry_run:
-        data: Json = {"dry_run": True, "position": position_json(position), "advisor": owner}
+        [shown] = await as_held(desk, [position])
+        data: Json = {"dry_run": True, "position": shown, "advisor": owner}
         title = f"{symbol} would be adopted for {owner}; nothing was sent"
         return Answer(data=data, tables=lambda: [Table(title=title, columns=())])
     adopted = await desk.positions.adopt(

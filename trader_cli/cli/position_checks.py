@@ -21,6 +21,8 @@ from trader_cli.trading.foreign_care import CaredFor
 from trader_cli.trading.pnl import CurrentPnl, PositionPnl
 from trader_cli.trading.reconcile import ReconcileReport, Unresolved, reconcile
 
+_TOLD_MAX: Final = 5
+"""Differences named in one sentence; the table and `drifts` have them all."""
 _NO_DIFFERENCE: Final = frozenset({"unprotected"})
 """Kinds that are told and are no difference: a person may have left the stop out on purpose."""
 
@@ -85,8 +87,11 @@ def _sync_failure(report: ReconcileReport, cared: tuple[CaredFor, ...]) -> Trade
     ]
     if not differing:
         return None
+    told = [row.message for row in differing[:_TOLD_MAX]]
+    if len(differing) > _TOLD_MAX:
+        told.append(f"and {len(differing) - _TOLD_MAX} more")
     return NotFlat(
-        "; ".join(row.message for row in differing),
+        "; ".join(told),
         code="drift",
         advice="our belief is corrected; `trader position close SYMBOL` removes left-over exits",
     )
@@ -138,7 +143,9 @@ async def show_pnl(desk: Desk, symbol: str | None) -> Answer:
     def tables() -> list[Table]:
         shown = [{name: _flat(value) for name, value in row.items()} for row in positions]
         day_row = {name: _flat(value) for name, value in data["day"].items()}
-        return [*(pairs("Position", row) for row in shown), pairs("Day (UTC)", day_row)]
+        held = [pairs("Position (USDT)", row) for row in shown]
+        none = Table(title="Positions: none", columns=())
+        return [*(held or [none]), pairs("Day (UTC), USDT", day_row)]
 
     return Answer(data=data, tables=tables)
 

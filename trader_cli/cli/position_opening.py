@@ -14,7 +14,12 @@ from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
 from trader_cli.cli.order_actions import known
 from trader_cli.cli.output import pairs
-from trader_cli.cli.position_actions import refuse_leverage, resting_json, view_json
+from trader_cli.cli.position_actions import (
+    exits_failure,
+    refuse_leverage,
+    resting_json,
+    view_json,
+)
 from trader_cli.cli.records import (
     number,
     order_json,
@@ -22,16 +27,19 @@ from trader_cli.cli.records import (
     positions_table,
 )
 from trader_cli.domain.instrument import Instrument
+from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import MarketRequest
+from trader_cli.domain.protection import check_stop, check_take_profit
 from trader_cli.domain.terms import Direction, PositionSide
 from trader_cli.errors import (
     PartialFailure,
+    RefusedByRisk,
     TraderError,
     UsageError,
 )
 from trader_cli.trading.fitting import fit
 from trader_cli.trading.position_terms import Opened
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
 from trader_cli.trading.risk_manager import Refused
 
 
@@ -68,7 +76,8 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
     instrument = await known(desk, wish.symbol)
     spec = with_defaults(desk, wish)
     await warn_or_refuse(desk, wish.symbol)
-    size = await judge(desk, wish, instrument)
+    size = await judge(desk, wish, instrument, spec)
+    await _tell_of_held(desk, wish)
     if desk.invocation.shared.dry_run:
         return would_open(wish, size)
     with ctrl_c_ends_entry(desk.invocation) as cancelled:
@@ -84,6 +93,21 @@ async def open_position(desk: Desk, wish: OpenWish) -> Answer:
     for note in opened.notes:
         desk.invocation.say(note)
     return await opened_answer(desk, wish, opened)
+
+
+async def _tell_of_held(desk: Desk, wish: OpenWish) -> None:
+    """Say that something is held already: what is opened becomes one with it, under one stop."""
+    view = await desk.views.read(wish.symbol)
+    same = [
+        row
+        for row in view.positions
+        if (row.symbol, row.direction) == (wish.symbol, wish.direction)
+    ]
+    for row in same:
+        desk.invocation.say(
+            f"{to_text(abs(row.quantity))} {wish.symbol} are held already: this adds to them, "
+            "and a stop given here is the stop of all"
+        )
 
 
 def with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
@@ -102,8 +126,14 @@ def with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
     return None if spec == ProtectionSpec() else spec
 
 
-async def judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> Size:
-    """Return size and leverage once filters and risk have approved them; nothing is changed."""
+async def judge(
+    desk: Desk, wish: OpenWish, instrument: Instrument, spec: ProtectionSpec | None
+) -> Size:
+    """Return size and leverage once filters and risk have approved them; nothing is changed.
+
+    Raises:
+        UsageError: sizes or filters. Halted, RefusedByRisk: a limit, or an exit that would fire.
+    """
     if wish.leverage is not None:
         refuse_leverage(wish.leverage, desk.limits.max_leverage)
     view = await desk.views.read(wish.symbol)
@@ -137,7 +167,29 @@ async def judge(desk: Desk, wish: OpenWish, instrument: Instrument) -> Size:
     )
     if isinstance(verdict, Refused):
         raise verdict.error()
+    if spec is not None:
+        mark = view.marks.get(wish.symbol)
+        plan = spec.plan(instrument, wish.direction, price, max(size.leverage, 1))
+        _refuse_exits(instrument, wish.direction, plan, mark=price if mark is None else mark.price)
     return size
+
+
+def _refuse_exits(
+    instrument: Instrument, direction: Direction, plan: ProtectionPlan, *, mark: Decimal
+) -> None:
+    """Refuse exits that would fire at once.
+
+    Raises:
+        RefusedByRisk: the first that would.
+    """
+    stop, target = plan.stop_price, plan.take_profit_price
+    problem = None
+    if stop is not None:
+        problem = check_stop(instrument, direction, stop, mark=mark, liquidation=None)
+    if problem is None and target is not None:
+        problem = check_take_profit(direction, target, mark=mark)
+    if problem is not None:
+        raise RefusedByRisk(problem.message, code=problem.rule)
 
 
 def would_open(wish: OpenWish, size: Size) -> Answer:
@@ -150,8 +202,9 @@ def would_open(wish: OpenWish, size: Size) -> Answer:
         "notional": number(size.notional),
         "leverage": size.leverage,
     }
+    shown = {name: value for name, value in data.items() if name != "dry_run"}
     title = "Would be opened; nothing was sent"
-    return Answer(data=data, tables=lambda: [pairs(title, data)])
+    return Answer(data=data, tables=lambda: [pairs(title, shown)])
 
 
 def _wanted_quantity(wish: OpenWish, price: Decimal) -> Decimal:
@@ -195,12 +248,13 @@ async def opened_answer(desk: Desk, wish: OpenWish, opened: Opened) -> Answer:
 
     def tables() -> list[Table]:
         held = [] if data["position"] is None else [data["position"]]
-        return [positions_table("Opened", held), orders_table("Exits", data["exits"])]
+        title = "Opened" if opened.closed is None else "Closed again"
+        return [positions_table(title, held), orders_table("Exits", data["exits"])]
 
-    return Answer(data=data, tables=tables, failure=_entry_failure(opened))
+    return Answer(data=data, tables=tables, failure=_entry_failure(wish.symbol, opened))
 
 
-def _entry_failure(opened: Opened) -> TraderError | None:
+def _entry_failure(symbol: str, opened: Opened) -> TraderError | None:
     entry = opened.entry
     if opened.closed is not None:
         return PartialFailure("the position could not be protected and was closed again")
@@ -208,4 +262,11 @@ def _entry_failure(opened: Opened) -> TraderError | None:
         return entry.error
     if entry.filled_quantity == 0:
         return PartialFailure(f"nothing was filled ({entry.reason})", code=entry.reason.value)
-    return None
+    missing = None if opened.protection is None else exits_failure(symbol, opened.protection)
+    if missing is None:
+        return None
+    return PartialFailure(
+        f"it is open, and an exit does not rest: {missing.message}",
+        code="exit_missing",
+        advice=f"trader position protect {symbol}",
+    )

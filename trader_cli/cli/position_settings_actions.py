@@ -28,9 +28,12 @@ async def set_leverage(desk: Desk, symbol: str, value: int | None) -> Answer:
         refuse_leverage(value, limit)
     # Read before the change: once it is made, nothing that fails may hide it.
     data = await _settings_json(desk, symbol) | {"max_leverage": limit}
-    if value is not None and not desk.invocation.shared.dry_run:
+    title = "Leverage"
+    if value is not None and desk.invocation.shared.dry_run:
+        title = f"Leverage: {value} would be set; nothing was sent"
+    elif value is not None:
         data["leverage"] = await desk.positions.set_leverage(symbol, value)
-    return Answer(data=data, tables=lambda: [pairs("Leverage", data)])
+    return Answer(data=data, tables=lambda: [pairs(title, data)])
 
 
 async def change_margin(
@@ -49,6 +52,10 @@ async def change_margin(
     await known(desk, symbol)
     settings = await _settings_json(desk, symbol)
     moved: Position | None = None
+    title = "Margin"
+    if desk.invocation.shared.dry_run and (margin_type, amount) != (None, None):
+        wanted = f"{margin_type} would be set" if amount is None else f"{amount:+f} would be moved"
+        title = f"Margin: {wanted}; nothing was sent"
     if not desk.invocation.shared.dry_run:
         if margin_type is not None:
             await desk.positions.set_margin_type(symbol, margin_type)
@@ -72,8 +79,8 @@ async def change_margin(
     return Answer(
         data=settings | {"positions": shown},
         tables=lambda: [
-            pairs("Margin", settings),
-            *(pairs("Position", row) for row in shown or ()),
+            pairs(title, settings),
+            *(pairs("Position (USDT)", row) for row in shown or ()),
         ],
     )
 
@@ -85,12 +92,16 @@ async def set_mode(desk: Desk, *, hedge: bool | None) -> Answer:
         Rejected: -4067 with open orders, -4068 with positions.
     """
     changed = False
+    title = "Position mode"
     if hedge is None or desk.invocation.shared.dry_run:
+        if hedge is not None:
+            wanted = "hedge" if hedge else "one-way"
+            title = f"Position mode: {wanted} would be set; nothing was sent"
         hedge = (await desk.client.get_account_summary()).hedge_mode
     else:
         changed = await desk.positions.set_position_mode(hedge=hedge)
     data: Json = {"mode": "hedge" if hedge else "one-way", "changed": changed}
-    return Answer(data=data, tables=lambda: [pairs("Position mode", data)])
+    return Answer(data=data, tables=lambda: [pairs(title, data)])
 
 
 async def _settings_json(desk: Desk, symbol: str) -> Json:

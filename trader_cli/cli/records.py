@@ -5,7 +5,7 @@ Numbers are decimal strings, times UTC epoch milliseconds, what does not apply i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -193,7 +193,8 @@ def orders_table(title: str, orders: Sequence[Mapping[str, Any]], *, dated: bool
 
 TIME_HEAD: Final = "time (UTC)"
 _ORDER_HEADS: Final = (
-    *("symbol", "side", "type", "status", "quantity", "filled", "price", "average", "trigger"),
+    *("symbol", "side", "type", "status", "quantity", "filled", "price", "average", "notional"),
+    "trigger",
     *("tif", "exit", "own", "id"),
 )
 
@@ -213,6 +214,7 @@ def _order_cells(order: Mapping[str, Any]) -> dict[str, str]:
         "filled": "" if filled in (None, "0") else filled,
         "price": cell(order["price"]),
         "average": cell(order["average_price"]),
+        "notional": cell(order.get("notional")),
         "trigger": _trigger(order),
         "tif": cell(order["time_in_force"]),
         "exit": "yes" if _is_exit(order) else "",
@@ -245,26 +247,62 @@ def _trigger(order: Mapping[str, Any]) -> str:
 
 
 def positions_table(title: str, positions: Sequence[Mapping[str, Any]]) -> Table:
-    """Return position objects as a table."""
-    columns = {
-        "symbol": "symbol",
-        "side": "side",
-        "quantity": "quantity",
-        "entry_price": "entry",
-        "mark_price": "mark",
-        "notional": "notional",
-        "leverage": "lev",
-        "unrealized_pnl": "PnL",
-        "roi_pct": "ROI %",
-        "liquidation_price": "liquidation",
-        "stop_price": "stop",
-        "take_profit_price": "target",
-        "protected": "protected",
-    }
-    rows = tuple(_cells(row, columns) for row in positions)
+    """Return positions with what protects them; whose they are where they are not our own."""
+    cells = [
+        _held_cells(row)
+        | {
+            "stop": cell(row["stop_price"]),
+            "target": cell(row["take_profit_price"]),
+            "protected": _protected(row),
+            "own": "no" if row.get("own") is False else "",
+        }
+        for row in positions
+    ]
+    own = ("own",) if any(row["own"] for row in cells) else ()
+    return _positions(title, (*_HELD_HEADS, "stop", "target", "protected", *own), cells)
+
+
+def held_table(title: str, positions: Sequence[Mapping[str, Any]]) -> Table:
+    """Return positions of which nobody has looked what protects them, closed ones among them."""
+    return _positions(title, _HELD_HEADS, [_held_cells(row) for row in positions])
+
+
+_HELD_HEADS: Final = (
+    *("symbol", "side", "quantity", "entry", "mark", "notional", "leverage", "PnL", "ROI %"),
+    "liquidation",
+)
+
+
+def _positions(title: str, heads: Sequence[str], cells: Sequence[Mapping[str, str]]) -> Table:
     return Table(
-        title=title if rows else f"{title}: none", columns=tuple(columns.values()), rows=rows
+        title=f"{title} (USDT)" if cells else f"{title}: none",
+        columns=tuple(heads),
+        rows=tuple(tuple(row[head] for head in heads) for row in cells),
     )
+
+
+def _held_cells(row: Mapping[str, Any]) -> dict[str, str]:
+    isolated = row["margin_type"] == "isolated"
+    return {
+        "symbol": cell(row["symbol"]),
+        "side": cell(row["side"]),
+        "quantity": cell(row["quantity"]),
+        "entry": cell(row["entry_price"]),
+        "mark": cell(row["mark_price"]),
+        "notional": cell(row["notional"]),
+        "leverage": f"{cell(row['leverage'])}x{' isolated' if isolated else ''}",
+        "PnL": cell(row["unrealized_pnl"]),
+        "ROI %": cell(row["roi_pct"]),
+        "liquidation": cell(row["liquidation_price"]),
+    }
+
+
+def _protected(row: Mapping[str, Any]) -> str:
+    """Return how long the stop was waited for, or that none covers the whole, and since when."""
+    seconds = row["unprotected_seconds"]
+    if row["protected"]:
+        return "yes" if seconds is None else f"after {seconds} s"
+    return "NO" if seconds is None else f"NO, {seconds} s"
 
 
 def _common(order: Order | AlgoOrder) -> Json:
@@ -308,10 +346,6 @@ def _own_world(order: Order | AlgoOrder) -> Json:
 
 def _id_of(row: Mapping[str, Any]) -> str:
     return cell(row["algo_id"] if row["kind"] == "algo" else row["order_id"])
-
-
-def _cells(row: Mapping[str, Any], columns: Iterable[str]) -> tuple[str, ...]:
-    return tuple(cell(row[name]) for name in columns)
 
 
 def _unless_zero(value: Decimal | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from trader_cli.cli.context import Desk, latch_of, settings_of
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
 from trader_cli.cli.order_actions import checked, sides
-from trader_cli.cli.output import pairs
+from trader_cli.cli.output import moment, pairs
 from trader_cli.cli.records import number, request_json
 from trader_cli.clock import SystemClock
 from trader_cli.domain.numbers import HUNDRED, ZERO
@@ -54,8 +54,10 @@ async def show_status(desk: Desk) -> Answer:
 
     def tables() -> list[Table]:
         flat = {name: value for name, value in data.items() if not isinstance(value, dict | list)}
+        halts = [_halts_table("Halts", data["halts"])] if data["halts"] else []
         return [
             pairs("Risk", flat),
+            *halts,
             pairs("Day (UTC)", data["day"]),
             pairs("Total", data["total"]),
             pairs("Limits", data["limits"]),
@@ -180,12 +182,16 @@ def resume_trading(invocation: Invocation, *, reason: str) -> Answer:
             code="halted",
             advice="a halt set by a rule ends by itself at its time",
         )
-    answer = _halt_answer("Still halted" if remaining else "Resumed", remaining, {})
-    data = answer.data | {
-        "halted": bool(remaining),
-        "lifted": [halt_json(halt) for halt in lifted],
-    }
-    return Answer(data=data, tables=answer.tables, failure=failure)
+    done = [halt_json(halt) for halt in lifted]
+    kept_rows = [halt_json(halt) for halt in remaining]
+
+    def tables() -> list[Table]:
+        title = "Lifted" if done else "Lifted: nothing was halted that a person may resume"
+        still = [_halts_table("Still halted", kept_rows)] if kept_rows else []
+        return [_halts_table(title, done), *still]
+
+    data: Json = {"halted": bool(remaining), "halts": kept_rows, "lifted": done}
+    return Answer(data=data, tables=tables, failure=failure)
 
 
 def limits_json(limits: RiskLimits) -> Json:
@@ -257,12 +263,22 @@ def _journal(settings: Settings, kind: str, data: Json) -> None:
 
 def _halt_answer(title: str, halts: list[Halt], more: Json) -> Answer:
     rows = [halt_json(halt) for halt in halts]
-    columns = ("scope", "reason", "by")
+    return Answer(data={**more, "halts": rows}, tables=lambda: [_halts_table(title, rows)])
 
-    def tables() -> list[Table]:
-        cells = tuple(
-            (row["symbol"] or "account", row["reason"], row["rule"] or row["by"]) for row in rows
-        )
-        return [Table(title=title, columns=columns, rows=cells)]
 
-    return Answer(data={**more, "halts": rows}, tables=tables)
+def _halts_table(title: str, halts: list[Json]) -> Table:
+    """Return halts as a table; what a rule has set says until when it holds."""
+    return Table(
+        title=title,
+        columns=("scope", "reason", "by", "since (UTC)", "until (UTC)"),
+        rows=tuple(
+            (
+                row["symbol"] or "account",
+                row["reason"],
+                row["rule"] or row["by"],
+                moment(row["since_ms"]),
+                moment(row["until_ms"]),
+            )
+            for row in halts
+        ),
+    )

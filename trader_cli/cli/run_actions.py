@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from trader_cli.cli.context import Desk, Session, entry_blocks, open_desk, open_session
 from trader_cli.cli.invocation import Invocation
-from trader_cli.errors import UsageError
+from trader_cli.errors import NotFlat, PartialFailure, TraderError, UsageError
 
 if TYPE_CHECKING:
     from trader_cli.bridge.feedback import Source
@@ -97,12 +97,21 @@ async def _run(desk: Desk, wish: RunWish, programs: tuple[AdvisorProgram, ...]) 
             options=replace(options, advisor_environment=_advisor_environment(desk, rest_url)),
             report=outlet.report,
         )
+        failure: TraderError | None = None
         async with _kept_small(desk, journal):
-            await engine.run(stop, for_s=wish.for_s, once=wish.once)
+            try:
+                await engine.run(stop, for_s=wish.for_s, once=wish.once)
+            except (NotFlat, PartialFailure) as error:
+                failure = error
     if outlet.is_stuck:
         desk.invocation.say("the reader of the output stands still: its rest is not printed")
+        if failure is not None:
+            desk.invocation.say(failure.message)
         journal.close()
-        os._exit(0)  # an interpreter that ends would wait for the blocked writer
+        # An interpreter that ends would wait for the blocked writer.
+        os._exit(0 if failure is None else failure.exit_code)
+    if failure is not None:
+        raise failure
 
 
 @asynccontextmanager

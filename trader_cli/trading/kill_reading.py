@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from trader_cli.domain.account import Position
 from trader_cli.domain.instrument import Instrument
@@ -21,6 +21,9 @@ from trader_cli.errors import OutcomeUnknown, PermissionDenied, VenueError
 
 RawId = tuple[str, int, str]
 """Symbol, order id (or algo id) and client id of an order whose row cannot be decoded."""
+
+
+_NO_SUCH_SYMBOL: Final = -1121
 
 
 class KillVenue(Protocol):
@@ -77,7 +80,7 @@ class KillReader:
 
     Attributes:
         instruments: what is known of lot sizes, empty until they could be read.
-        denied: how often the key was refused.
+        denied: how often the key was refused, or the symbol is one the exchange does not list.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class KillReader:
             return await self._raw(self._client.get_open_order_ids, is_algo=False)
         except VenueError as error:
             self._failed(error)
+            self.denied += self._symbol is not None and error.code == _NO_SUCH_SYMBOL
         return None
 
     async def _algos(self) -> tuple[AlgoOrder | RawOrder, ...] | None:

@@ -75,16 +75,16 @@ class Closed(Shape):
 
 class PlannedClosing(Shape):
     dry_run: Literal[True]
-    positions: list[Position]
+    positions: list[ListedPosition]
 
 
 class Reduced(Closed):
-    position: Position | None
+    position: ListedPosition | None
 
 
 class PlannedReduction(Shape):
     dry_run: Literal[True]
-    position: Position
+    position: ListedPosition
     quantity: Size
     left: Size
 
@@ -96,7 +96,10 @@ class Protected(Shape):
 
 class PlannedProtection(Shape):
     dry_run: Literal[True]
-    position: Position
+    position: ListedPosition
+    stop_price: Size | None
+    take_profit_price: Size | None
+    callback_rate: Size | None
 
 
 class Adopted(Protected):
@@ -104,7 +107,9 @@ class Adopted(Protected):
     advisor: str | None
 
 
-class PlannedAdoption(PlannedProtection):
+class PlannedAdoption(Shape):
+    dry_run: Literal[True]
+    position: ListedPosition
     advisor: str
 
 
