@@ -24,6 +24,7 @@ from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import Side
+from trader_cli.errors import NotFlat, PartialFailure
 from trader_cli.journal.errors import LatchNotWritten
 from trader_cli.journal.halt import Halt, HaltedBy, HaltLatch
 from trader_cli.paper.faults import FaultKind
@@ -857,6 +858,53 @@ async def test_a_run_that_is_told_to_end_finishes_its_kill_first(world: Rig) -> 
     assert world.quantity() == 0
     [killed] = [row for row in world.reports("halted") if "flat" in row]
     assert killed["flat"]
+
+
+async def test_once_does_not_end_in_the_pause_after_a_kill_that_failed(world: Rig) -> None:
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    await world.pass_time(3)
+    await world.stop()
+    world.paper.exchange.faults.arm(
+        FaultKind.MAINTENANCE,
+        method="POST",
+        path="/fapi/v1/order",
+        until_ms=world.clock.now_ms() + 40_000,
+    )
+    await world.price("83000")  # while nothing runs
+
+    await world.start(once=True)
+    await world.until(lambda: not world.is_running, within_s=90)
+
+    assert world.quantity() == 0
+    ends = [row["flat"] for row in world.reports("halted") if "flat" in row]
+    assert ends == [False, True]
+    world.result()
+
+
+async def test_run_that_ends_without_having_proven_flat_says_so(world: Rig) -> None:
+    world.by_hand("BUY", "0.1")
+    await world.start()
+    world.paper.exchange.faults.arm(
+        FaultKind.MAINTENANCE, method="POST", path="/fapi/v1/order", times=1_000
+    )
+    await world.price("83000")
+    await world.until(world.latch.all, within_s=10)
+
+    with pytest.raises(NotFlat, match="not proven flat"):
+        await world.stop(within_s=60)
+
+
+async def test_once_that_finds_no_end_says_so(world: Rig) -> None:
+    world.network.streams_up = False
+    await world.start(once=True)
+    world.decide("LONG")
+
+    await world.until(lambda: not world.is_running, within_s=150)
+
+    with pytest.raises(PartialFailure, match="no end in time"):
+        world.result()
+    assert world.entries() == []
 
 
 async def test_fill_that_is_told_twice_is_printed_once(world: Rig) -> None:

@@ -210,13 +210,17 @@ class Rig:
     def is_running(self) -> bool:
         return self._run is not None and not self._run.done()
 
-    async def stop(self) -> None:
+    async def stop(self, *, within_s: float = 30) -> None:
         """Ask for the orderly end, as the first Ctrl-C does, and wait for it."""
         self._stop.set()
-        await self.until(lambda: not self.is_running, within_s=30)
+        await self.until(lambda: not self.is_running, within_s=within_s)
+        await self._close_client()
+        self.result()
+
+    def result(self) -> None:
+        """Raise what a run that is over has raised."""
         assert self._run is not None
         self._run.result()
-        await self._close_client()
 
     async def kill_9(self) -> None:
         """End the engine in mid-air: nothing it meant to do any more reaches the exchange."""

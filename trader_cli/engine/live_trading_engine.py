@@ -29,6 +29,7 @@ from trader_cli.engine.advisors import (
 from trader_cli.engine.assembly import assemble
 from trader_cli.engine.decide import step
 from trader_cli.engine.draft import EngineRules
+from trader_cli.engine.emergency import Emergency
 from trader_cli.engine.facts import ExitWanted, Fact, SignalConfirmed, Ticked
 from trader_cli.engine.feedback_loop import FeedbackLoop, Told
 from trader_cli.engine.hands import Report, shown
@@ -46,18 +47,19 @@ from trader_cli.engine.record import fact_row, user_event_row
 from trader_cli.engine.recovering import Recovered
 from trader_cli.engine.remembered import remember
 from trader_cli.engine.run_end import RunEnd
+from trader_cli.errors import NotFlat, PartialFailure
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import MarketStream, UserStream
+from trader_cli.journal.disk_wait import within
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy, HaltLatch
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.kill import KillResult, kill
+from trader_cli.trading.kill import KillResult
 from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.urgency import insisting
 
 _TICK_S: Final = 0.25
-_KILL_AGAIN_S: Final = 5.0
+_FLUSH_S: Final = 2.0
 _INBOX_MAX: Final = 100_000
 
 
@@ -77,7 +79,6 @@ class LiveTradingEngine:
         options: EngineOptions,
         report: Report,
     ) -> None:
-        self._client = client
         self._own_client = client.for_own_orders()
         self._journal = journal
         self._latch = LatchInTime(latch, clock)
@@ -129,7 +130,16 @@ class LiveTradingEngine:
             latch=self._latch,
             on_trade=self._count_trade,
             on_still_open=lambda symbol: self._reconciling.reclaim(symbol),
-            kill=self._begin_kill,
+            kill=lambda reason: self._emergency.want(reason),
+            reconcile=lambda: self._reconciling.want(),
+        )
+        self._emergency = Emergency(
+            self._hands,
+            client,
+            latch=self._latch,
+            performer=self._performer,
+            state=lambda: self._state,
+            recv_window_ms=options.recv_window_ms,
             reconcile=lambda: self._reconciling.want(),
         )
         self._intake = Intake(
@@ -172,10 +182,8 @@ class LiveTradingEngine:
             memory=self._memory,
             state=lambda: self._state,
             is_all_heard=self._is_all_heard,
-            is_killing=lambda: self._kills > 0 or not self._kill_wanted.empty(),
+            is_killing=lambda: self._emergency.is_under_way,
         )
-        self._kill_wanted: asyncio.Queue[str] = asyncio.Queue()
-        self._kills = 0
         self._ending = False
         self._journal_failed = False
         self._ticks_waiting = 0
@@ -188,6 +196,10 @@ class LiveTradingEngine:
         """Follow the bridge until `stop` is set, `for_s` seconds passed, or `once` is done.
 
         At the end entries are cancelled; stops stay at the exchange.
+
+        Raises:
+            NotFlat: a kill could not prove that the account is flat, or a position of ours has no
+                stop. PartialFailure: `once` found no end in time.
         """
         self._latch.prepare()
         self._report(
@@ -202,15 +214,17 @@ class LiveTradingEngine:
         self._reconciling.want()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in self._jobs()]
-            await self._end.until_over(stop, for_s=for_s, once=once)
+            is_settled = await self._end.until_over(stop, for_s=for_s, once=once)
             self._ending = True
+            self._emergency.end()
             await self._end.wind_down()
             for task in tasks:
                 task.cancel()
         self._feedback.write()
-        with contextlib.suppress(JournalUnavailable):
-            self._journal.flush()
+        with contextlib.suppress(JournalUnavailable, TimeoutError):
+            within(self._journal.flush, _FLUSH_S)
         self._report("stopped", {"positions": [self._shown_holding(s) for s in self._symbols_held]})
+        self._tell_the_end(is_settled=is_settled)
 
     async def process_ai_signal(self, signal: Signal) -> None:
         """Act on a decision as if a bridge file had shown it twice."""
@@ -224,35 +238,34 @@ class LiveTradingEngine:
         self, reason: str, *, by: HaltedBy = HaltedBy.PERSON
     ) -> KillResult:
         """Latch the halt, cancel everything, flatten everything and prove it."""
-        self._performer.halted.set()
-        self._performer.withdraw_entries()
-        self._kills += 1
-        try:
-            with insisting():
-                result = await kill(
-                    self._client,
-                    self._latch,
-                    clock=self._clock,
-                    reason=reason,
-                    by=by,
-                    recv_window_ms=self._options.recv_window_ms,
-                    engine_quiet=lambda: not self._state.entries,
-                )
-        finally:
-            self._kills -= 1
-        self._report(
-            "halted",
-            {
-                "reason": reason,
-                "flat": result.flat,
-                "halted": result.halted,
-                "cancelled": len(result.cancelled),
-                "closed": len(result.closed),
-                "problems": list(result.problems),
-            },
-        )
-        self._reconciling.want()
-        return result
+        return await self._emergency.kill(reason, by=by)
+
+    def _tell_the_end(self, *, is_settled: bool) -> None:
+        """Raise if something is left that must not be taken for a good end."""
+        unproven = self._emergency.unproven
+        if unproven is not None:
+            problems = "; ".join(unproven.problems) or "something was still there"
+            raise NotFlat(
+                f"killed, and not proven flat: {problems}",
+                advice="Run `trader kill --all` until it ends with 0.",
+            )
+        naked = [
+            row.symbol
+            for row in self._state.holdings.values()
+            if row.is_own and row.naked_since_ms is not None
+        ]
+        if naked:
+            raise NotFlat(
+                f"ended with a position without a stop: {', '.join(naked)}",
+                code="unprotected",
+                advice="Look at `trader position list`, then protect or close it.",
+            )
+        if not is_settled:
+            raise PartialFailure(
+                "the decisions that are there found no end in time",
+                code="not_settled",
+                advice="The warnings say why; run it again.",
+            )
 
     # --- the queue and its consumer --------------------------------------------------------------
 
@@ -323,7 +336,7 @@ class LiveTradingEngine:
             watcher.run(self._take_bridge),
             self._tick(),
             self._reconciling.run(),
-            self._kill_when_wanted(),
+            self._emergency.run(),
             self._feedback.run(options.bridge.feedback_max_age_s / 2),
             keep_small(
                 (log_file_of(options.log_dir, program.name) for program in options.programs),
@@ -353,26 +366,7 @@ class LiveTradingEngine:
             await self._inbox.put(Ticked())
             await self._clock.sleep(_TICK_S)
 
-    async def _kill_when_wanted(self) -> None:
-        """Kill, and again until flat is proven, unless a person has lifted the halt meanwhile."""
-        while True:
-            reason = await self._kill_wanted.get()
-            while True:
-                result = await self.emergency_shutdown(reason, by=HaltedBy.RULE)
-                if result.flat or self._ending:
-                    break
-                await self._clock.sleep(_KILL_AGAIN_S)
-                if result.halted and not self._is_halted_for_good():
-                    break
-
     # --- small things ----------------------------------------------------------------------------
-
-    def _is_halted_for_good(self) -> bool:
-        """Return True while a rule's halt is in force that only a person lifts."""
-        return any(
-            row.by is HaltedBy.RULE and row.until_ms is None and row.symbol is None
-            for row in self._latch.all()
-        )
 
     def _make_feedback(self) -> FeedbackLoop:
         return FeedbackLoop(
@@ -389,9 +383,6 @@ class LiveTradingEngine:
             ),
             warn=lambda message: self._warn("feedback", message),
         )
-
-    def _begin_kill(self, message: str) -> None:
-        self._kill_wanted.put_nowait(message)
 
     def _count_trade(self, advisor: str, result: TradeResult) -> None:
         self._feedback.add(advisor, result)

@@ -47,16 +47,22 @@ class RunEnd:
         self._is_killing = is_killing
         self._quiet_since: float | None = None
 
-    async def until_over(self, stop: asyncio.Event, *, for_s: float | None, once: bool) -> None:
-        """Wait until `stop` is set, `for_s` seconds passed, or with `once` all is settled."""
+    async def until_over(self, stop: asyncio.Event, *, for_s: float | None, once: bool) -> bool:
+        """Wait until `stop` is set, `for_s` seconds passed, or with `once` all is settled.
+
+        Returns False if `once` was given up: something is not settled and has had its time.
+        """
         started = self._clock.monotonic()
         while not stop.is_set():
             elapsed = self._clock.monotonic() - started
             if for_s is not None and elapsed >= for_s:
-                return
-            if once and (self._has_settled() or elapsed >= _ONCE_S_MAX):
-                return
+                break
+            if once and self._has_settled():
+                break
+            if once and elapsed >= _ONCE_S_MAX:
+                return False
             await self._clock.sleep(_POLL_S)
+        return True
 
     async def wind_down(self) -> None:
         """Take entries back and let exits finish; the consumer goes on meanwhile."""
