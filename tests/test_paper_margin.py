@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.paper import PaperVenue
 from trader_cli.domain.account import LeverageBracket
 from trader_cli.paper import margin
 from trader_cli.paper.instruments import CONTRACTS
@@ -154,3 +155,40 @@ def test_open_loss_counts_only_against_the_order() -> None:
     assert margin.open_loss(D(2), D(101), D(100)) == D(2)
     assert margin.open_loss(D(2), D(99), D(100)) == D(0)
     assert margin.open_loss(D(-2), D(99), D(100)) == D(2)
+
+
+@pytest.mark.parametrize(
+    ("order", "mark", "last", "price"),
+    [
+        ("95100", "95000", "95000", "95142.5"),
+        ("95142.6", "95000", "95000", "95142.6"),
+        ("94000", "95500", "95000", "95500"),
+    ],
+)
+def test_a_sells_margin_is_reckoned_at_the_dearest_of_three_prices(
+    order: str, mark: str, last: str, price: str
+) -> None:
+    assert margin.short_cost_price(D(order), D(mark), D(last)) == D(price)
+
+
+@pytest.mark.parametrize(("quantity", "taken"), [("2.102", True), ("2.103", False)])
+def test_a_sell_is_taken_as_far_as_its_assumed_price_allows(quantity: str, taken: bool) -> None:
+    """10,000 USDT at leverage 20 cover 2.1021 BTC at 95,142.5, and 2.1030 at the order's 95,100."""
+    paper = PaperVenue()
+    paper.set_price("BTCUSDT", "95000")
+    sell = {
+        "symbol": "BTCUSDT",
+        "side": "SELL",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "price": "95100",
+        "quantity": quantity,
+    }
+
+    if not taken:
+        assert paper.refused("POST", "/fapi/v1/order", sell) == (400, -2019)
+        return
+    paper.ask("POST", "/fapi/v1/order", sell)
+    (row,) = paper.ask("GET", "/fapi/v3/positionRisk")
+    assert D(row["askNotional"]) == D("2.102") * D("95142.5")
+    assert D(row["openOrderInitialMargin"]) == D("2.102") * D("95142.5") / 20

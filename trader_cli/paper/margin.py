@@ -13,6 +13,7 @@ from trader_cli.domain.account import LeverageBracket
 from trader_cli.domain.numbers import ONE, ZERO
 
 _NEED_STEP: Final = Decimal("0.000000000001")
+_SHORT_COST: Final = Decimal("1.0015")
 _ADL_STEPS: Final = (ZERO, Decimal("0.5"), Decimal(1))
 
 
@@ -137,6 +138,9 @@ def open_loss(amount: Decimal, order_price: Decimal, mark: Decimal) -> Decimal:
     return loss if loss > ZERO else ZERO
 
 
-def short_cost_price(order_price: Decimal, mark: Decimal) -> Decimal:
-    """Return the price a sell's margin is reckoned at: never under mark."""
-    return order_price if order_price > mark else mark
+def short_cost_price(order_price: Decimal, mark: Decimal, last: Decimal) -> Decimal:
+    """Return the price a sell's margin is reckoned at: not under mark nor 0.15 % above the last."""
+    assumed = last * _SHORT_COST
+    if mark > assumed:
+        assumed = mark
+    return order_price if order_price > assumed else assumed

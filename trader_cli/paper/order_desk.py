@@ -148,7 +148,7 @@ class OrderDesk:
         limited = wish.type is _LIMIT
         price = wish.price if limited else tick.ask if buys else tick.bid
         if not buys:
-            price = margin.short_cost_price(price, mark)
+            price = margin.short_cost_price(price, mark, tick.last_price)
         notional = price * quantity
         total = notional + of.resting.get((wish.position_side, side), ZERO)
         held = of.positions.get(wish.position_side)

@@ -220,7 +220,7 @@ class Settlement:
         if order.status.is_open and order.type is _LIMIT and not order.only_reduces:
             price = order.price
             if order.side is _SELL:
-                price = margin.short_cost_price(price, of.mark)
+                price = margin.short_cost_price(price, of.mark, of.tick.last_price)
             wanted = price * (order.quantity - order.executed)
         more = wanted - order.exposure
         if more:
