@@ -15,9 +15,9 @@ from trader_cli.engine.latch_in_time import LatchInTime
 from trader_cli.engine.performing import Performer
 from trader_cli.engine.state import EngineState
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
-from trader_cli.exchange.gateway import insisting
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.trading.kill import KillResult, kill
+from trader_cli.urgency import insisting
 
 _AGAIN_S: Final = 5.0
 
