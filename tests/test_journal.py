@@ -144,6 +144,17 @@ def test_events_follow_the_life_cycle_and_their_details_add_up(journal: Journal)
     assert found.outcome == {"order_id": 7, "filled": "0.010"}
 
 
+def test_what_was_noted_is_read_at_once(journal: Journal) -> None:
+    name = intend(journal, market("a"))
+    journal.record_event(name, IntentEvent.SEND, {})
+
+    for number in range(100):
+        journal.note_event(name, IntentEvent.PARTIAL_FILL, {"number": number}, deadline_ms=50)
+        found = journal.intent(name)
+        assert found is not None
+        assert found.outcome == {"number": number}
+
+
 def test_an_event_that_cannot_follow_changes_nothing(journal: Journal) -> None:
     name = intend(journal, market("a"))
 

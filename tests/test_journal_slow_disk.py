@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import subprocess
 import sys
@@ -217,23 +216,68 @@ def test_reads_do_not_wait_for_the_disk(desk: Desk) -> None:
     assert row.data == {"n": 1}
 
 
-def test_a_row_that_begins_the_log_anew_waits_for_the_disk_in_the_thread(desk: Desk) -> None:
-    """SQLite fsyncs a log's first row although it was told not to: kill stood still in that."""
+def noted(journal: Journal) -> str:
+    """Journal an order that has left, and return its name."""
+    request = replace(exit_order(), client_order_id="trd-cut")
+    journal.record_intent(
+        source="cut", leg=Leg.EXIT, attempt=0, request=request, details={}, leaving=True
+    )
+    return request.client_order_id
+
+
+def test_a_disk_that_hangs_in_write_holds_up_nobody_who_notes_an_outcome(desk: Desk) -> None:
+    """A row without fsync, written by the caller, stood still where the disk took no write."""
     journal = desk.journal
-    os.utime(desk.path, (0, 0))  # not of this tick: what comes is a change
-    journal.record("first", {})  # by the thread: the log begins with it
+    name = noted(journal)
     desk.disk.answers.clear()
-    journal.record("note", {})  # behind it: no fsync, and nobody waits
 
-    with sqlite3.connect(desk.path) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with pytest.raises(JournalLate):
-        journal.record("note", {}, deadline_ms=20, keep=True)
+    journal.note_event(name, IntentEvent.ACCEPT, {}, deadline_ms=50)
+    journal.note_event(name, IntentEvent.CANCEL, {}, deadline_ms=50)
 
+    meanwhile = journal.intent(name)
+    assert meanwhile is not None
+    assert meanwhile.status is IntentStatus.SENT
     desk.disk.answers.set()
-    with pytest.raises(BrokenInvariant):
-        settled(journal)
-    assert [row.kind for row in journal.rows()] == ["first", "note", "note"]
+    kept = [("intent", "ex"), *(("intent_event", event) for event in ("send", "accept", "cancel"))]
+    assert desk.kept_rows() == kept
+
+
+def test_a_note_bears_the_time_of_what_it_notes(desk: Desk) -> None:
+    name = noted(desk.journal)
+    desk.disk.answers.clear()
+    before_ms = SystemClock().now_ms()
+    desk.journal.note_event(name, IntentEvent.ACCEPT, {}, deadline_ms=50)
+    after_ms = SystemClock().now_ms()
+    threading.Event().wait(0.02)
+    desk.disk.answers.set()
+
+    row = desk.journal.last("intent_event")
+
+    assert row is not None
+    assert before_ms <= row.local_ms <= after_ms
+
+
+def test_a_note_that_cannot_follow_is_told(desk: Desk) -> None:
+    name = noted(desk.journal)
+
+    desk.journal.note_event(name, IntentEvent.PROVE_ABSENT, {}, deadline_ms=50)
+
+    found = desk.journal.intent(name)
+    assert found is not None
+    assert found.status is IntentStatus.SENT
+    desk.journal.close()
+    assert "prove_absent cannot follow" in desk.told[0]
+
+
+async def test_an_exit_goes_out_though_the_journal_holds_its_id_as_used(desk: Desk) -> None:
+    desk.venue.hold("0.001")
+    used = replace(exit_order(), client_order_id=client_order_id("cut", Leg.EXIT, 0))
+    desk.journal.record_intent(source="cut", leg=Leg.EXIT, attempt=0, request=used, details={})
+
+    placed = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT, attempt=0)
+
+    assert [row.client_order_id for row in desk.venue.sent] == [used.client_order_id]
+    assert "journaled before" in placed.notes[0]
 
 
 def test_the_first_row_of_a_process_waits_for_the_disk_in_the_thread(desk: Desk) -> None:
@@ -286,7 +330,9 @@ def breaks(*_: object) -> None:
     raise ZeroDivisionError("ours")
 
 
-async def test_a_fault_in_what_judges_an_entry_is_its_callers_alone(desk: Desk) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_fault_in_what_judges_an_entry_is_its_callers_and_stops_no_exit(desk: Desk) -> None:
+    desk.venue.hold("0.001")
     with pytest.raises(ZeroDivisionError):
         await desk.journal.record_entry(
             source="wolf",
@@ -298,9 +344,13 @@ async def test_a_fault_in_what_judges_an_entry_is_its_callers_alone(desk: Desk) 
             admit=breaks,
         )
 
-    assert desk.journal.record("event", {}, durable=True) == 1
+    placed = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
+    assert "without a journal entry" in placed.notes[0]
+    desk.journal.close()
+    assert "Exits go on without it" in desk.told[0]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_fault_in_the_journal_stops_no_exit(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "journal.db", disk=BrokenDisk())
     desk.venue.hold("0.001")
@@ -311,11 +361,11 @@ async def test_a_fault_in_the_journal_stops_no_exit(tmp_path: Path) -> None:
     assert [row.side for row in desk.venue.sent] == [Side.SELL]
     assert time.monotonic() - began_s < 1
     assert "without a journal entry" in placed.notes[0]
-    assert any("a fault of the program" in sentence for sentence in desk.told)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(JournalUnavailable):
         await desk.orders.place(entry_order(), source="wolf", leg=Leg.ENTRY)
     assert len(desk.venue.sent) == 1
     desk.journal.close()
+    assert "a fault of the program" in desk.told[0]
 
 
 class BrokenDisk(Disk):

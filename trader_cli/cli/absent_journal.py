@@ -76,6 +76,11 @@ class AbsentJournal:
     ) -> Never:
         self._refuse()
 
+    def note_event(
+        self, client_order_id: str, event: IntentEvent, details: JsonObject, *, deadline_ms: int
+    ) -> None:
+        self._refuse()
+
     def record(
         self,
         kind: str,

@@ -1,11 +1,11 @@
 """The journal: what we meant to send and what became of it, on disk before the socket opens.
 
 Rows are append-only and hash-chained; the table of intents is an index that the rows can rebuild.
-A durable write is fsynced before it returns. Other rows are committed at once without an fsync of
-their own, in order: they survive the death of the process, and the next durable write or `flush`
-carries them past a power cut too. Several processes may append to one file. Whatever waits for the
-disk is done by a thread of its own (`writer`), so that no disk holds up an exit; reads never wait
-for it. It knows nothing of the exchange.
+A durable write is fsynced before it returns. Other rows are committed without an fsync of their
+own, in order: they survive the death of the process, and the next durable write or `flush` carries
+them past a power cut too. Several processes may append to one file. All writing is done by a thread
+of its own (`writer`), so that no disk holds up an exit, in fsync or in write; reads do not wait for
+a disk that does not answer. It knows nothing of the exchange.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ from trader_cli.journal.database import (
     connect,
     corrupt,
     is_damage,
-    transaction,
     translated,
     unavailable,
 )
@@ -55,7 +54,6 @@ from trader_cli.journal.encoding import (
     decode,
     encode,
 )
-from trader_cli.journal.errors import JournalCorrupt, JournalUnavailable
 from trader_cli.journal.index import INTENT, INTENT_EVENT, IntentRecord
 from trader_cli.journal.requests import request_to_json
 from trader_cli.journal.writer import Tell, Writer
@@ -68,7 +66,8 @@ DISK_MS: Final = 5_000
 
 CLOSE_MS: Final = 1_500
 
-_TO_THREAD_EVERY: Final = 500
+_SETTLE_MS: Final = 50
+"""How long a read waits for what this process noted before; a healthy disk takes a fraction."""
 
 Admit = Callable[[Sequence[IntentRecord]], None]
 """Raises if an order may not be sent after all, now that these intents are known."""
@@ -104,7 +103,6 @@ class _Appended(NamedTuple):
 
     seq: int
     local_ms: int
-    digest: str
 
 
 class Journal:
@@ -123,9 +121,6 @@ class Journal:
         self._clock = clock
         self._connection = connection
         self._lock = Lock()
-        self._busy_ms = -1
-        self._written_here = 0
-        self._begun_ns: int | None = None
         self._writer = Writer(path, clock, tell or _tell_nobody, opener)
 
     @classmethod
@@ -147,9 +142,6 @@ class Journal:
             JournalUnavailable: it cannot be used; `JournalCorrupt` if its content is at fault.
         """
         connection = connect(path, wait_ms=wait_ms)
-        with translated(path):
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint=0")
         return cls(path, clock, connection, tell=tell, opener=opener)
 
     def record_intent(
@@ -278,6 +270,25 @@ class Journal:
             durable=durable,
             deadline_ms=deadline_ms,
             keep=keep,
+        )
+
+    def note_event(
+        self, client_order_id: str, event: IntentEvent, details: JsonObject, *, deadline_ms: int
+    ) -> None:
+        """Put what happened to an intent in line, and go on: it is written in order, and soon.
+
+        `tell` hears of it where it cannot follow the intent's status. `deadline_ms` is for other
+        writers: a row that misses it is tried again.
+
+        Raises:
+            JournalUnavailable: it is not recorded.
+        """
+        local_ms = self._clock.now_ms()
+        self._writer.post(
+            lambda connection: self._append_event(
+                connection, client_order_id, event, details, local_ms=local_ms
+            ),
+            lock_ms=deadline_ms,
         )
 
     def record(
@@ -461,69 +472,39 @@ class Journal:
         deadline_ms: int | None,
         keep: bool,
     ) -> _T:
-        lock_ms = WAIT_MS if deadline_ms is None else deadline_ms
-        patience_ms = DISK_MS if deadline_ms is None else deadline_ms
-        if not durable and self._may_write_here():
-            try:
-                return self._write_here(work, lock_ms)
-            except JournalCorrupt:
-                raise
-            except JournalUnavailable:
-                if not keep:
-                    raise
-                patience_ms = 0  # its time is over; the thread tries on
-        changed_ns = self._file_changed_ns()
-        written = self._writer.write(
-            work, durable=durable, lock_ms=lock_ms, patience_ms=patience_ms, keep=keep
+        return self._writer.write(
+            work,
+            durable=durable,
+            lock_ms=WAIT_MS if deadline_ms is None else deadline_ms,
+            patience_ms=DISK_MS if deadline_ms is None else deadline_ms,
+            keep=keep,
         )
-        self._begun_ns = changed_ns
-        return written
-
-    def _may_write_here(self) -> bool:
-        """Return True if a row that needs no fsync may go in from the caller's own thread.
-
-        That is much the quickest way, and no disk is waited for: this connection never carries the
-        log into the file. Now and then the thread gets one to do, which does that for all. Once
-        anybody has carried it the next row begins the log anew, which SQLite fsyncs whatever it
-        was told: that one is the thread's, too. Nothing else changes the file.
-        """
-        self._written_here += 1
-        if not self._writer.is_idle or self._written_here % _TO_THREAD_EVERY == 0:
-            return False
-        return self._begun_ns is not None and self._begun_ns == self._file_changed_ns()
-
-    def _file_changed_ns(self) -> int | None:
-        try:
-            return self._path.stat().st_mtime_ns
-        except OSError:
-            return None
-
-    def _write_here(self, work: Callable[[sqlite3.Connection], _T], lock_ms: int) -> _T:
-        with self._reading(lock_ms):
-            if self._busy_ms != lock_ms:
-                self._connection.execute(f"PRAGMA busy_timeout={lock_ms}")
-                self._busy_ms = lock_ms
-            with transaction(self._connection, self._path):
-                return work(self._connection)
 
     def _close_reader(self) -> None:
         with self._lock:
             self._connection.close()
 
-    def _append(self, connection: sqlite3.Connection, kind: str, data: JsonObject) -> _Appended:
-        """Append in the running transaction, chained to what is the last row by now."""
-        found = connection.execute("SELECT seq, hash FROM rows ORDER BY seq DESC LIMIT 1")
-        return self._append_to(found.fetchone() or (0, CHAIN_START), connection, kind, data)
-
-    def _append_to(
-        self, last: tuple[int, str], connection: sqlite3.Connection, kind: str, data: JsonObject
+    def _append(
+        self,
+        connection: sqlite3.Connection,
+        kind: str,
+        data: JsonObject,
+        *,
+        local_ms: int | None = None,
     ) -> _Appended:
-        seq, local_ms, text = last[0] + 1, self._clock.now_ms(), encode(data)
-        digest = chain_hash(last[1], seq=seq, local_ms=local_ms, kind=kind, data=text)
+        """Append in the running transaction, chained to what is the last row by now.
+
+        `local_ms` is when it happened, None for now.
+        """
+        found = connection.execute("SELECT seq, hash FROM rows ORDER BY seq DESC LIMIT 1")
+        last_seq, previous = found.fetchone() or (0, CHAIN_START)
+        local_ms = self._clock.now_ms() if local_ms is None else local_ms
+        seq, text = last_seq + 1, encode(data)
+        digest = chain_hash(previous, seq=seq, local_ms=local_ms, kind=kind, data=text)
         connection.execute(
             "INSERT INTO rows VALUES (?, ?, ?, ?, ?)", (seq, local_ms, kind, text, digest)
         )
-        return _Appended(seq, local_ms, digest)
+        return _Appended(seq, local_ms)
 
     def _append_intent(
         self, connection: sqlite3.Connection, data: DecodedObject, *, leaving: bool
@@ -534,7 +515,7 @@ class Journal:
         if leaving:
             status = next_status(status, IntentEvent.SEND)
             event = _event_data(name, IntentEvent.SEND, status, {})
-            row = self._append_to((row.seq, row.digest), connection, INTENT_EVENT, event)
+            row = self._append(connection, INTENT_EVENT, event)
         is_new = index.begin(
             *(connection, data, status),
             created_ms=created_ms,
@@ -553,13 +534,15 @@ class Journal:
         client_order_id: str,
         event: IntentEvent,
         details: JsonObject,
+        *,
+        local_ms: int | None = None,
     ) -> IntentStatus:
         before = index.find_standing(connection, client_order_id)
         if before is None:
             raise BrokenInvariant(f"{event} of {client_order_id}, which was never journaled")
         status = next_status(before.status, event)
         data = _event_data(client_order_id, event, status, details)
-        row = self._append(connection, INTENT_EVENT, data)
+        row = self._append(connection, INTENT_EVENT, data, local_ms=local_ms)
         index.advance(
             *(connection, client_order_id, before, status, details),
             local_ms=row.local_ms,
@@ -603,9 +586,10 @@ class Journal:
         return None
 
     @contextmanager
-    def _reading(self, wait_ms: int = WAIT_MS) -> Iterator[None]:
-        if not self._lock.acquire(timeout=wait_ms / 1000):
-            raise unavailable(self._path, f"another thread has been reading for {wait_ms} ms")
+    def _reading(self) -> Iterator[None]:
+        self._writer.settle(patience_ms=_SETTLE_MS)
+        if not self._lock.acquire(timeout=WAIT_MS / 1000):
+            raise unavailable(self._path, f"another thread has been reading for {WAIT_MS} ms")
         try:
             with translated(self._path):
                 yield

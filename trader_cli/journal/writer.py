@@ -46,6 +46,7 @@ _KEPT_MAX: Final = 100_000
 _LAST_TRIES: Final = 10
 _LAST_PAUSE_S: Final = 0.1
 _CLOSED: Final = "it is closed"
+_FAULT: Final = "a fault of the program ended the thread that writes"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -159,12 +160,18 @@ class Writer:
         self._posted = job
 
     def settle(self, *, patience_ms: int) -> None:
-        """Wait until what was posted is written; in vain only once for the same."""
+        """Wait until what was posted is written, unless it is known that the disk does not answer.
+
+        In vain for `patience_ms` is how that is known: nobody waits after it.
+        """
         job = self._posted
-        if job is not None and not job.done.done() and not self.is_behind:
-            self._is_done_within(job, patience_ms)
-            if self._posted is job:
-                self._posted = None
+        if job is None or self.is_behind:
+            return
+        if self._is_done_within(job, patience_ms):
+            self._posted = None if self._posted is job else self._posted
+        else:
+            with contextlib.suppress(JournalLate):
+                self._give_up(job)
 
     def close(self, last_words: Callable[[], None], *, patience_ms: int) -> None:
         """Write what waits, close the file, and wait for that no longer than `patience_ms`.
@@ -181,15 +188,14 @@ class Writer:
             self._last_words = last_words
             thread = self._started()
             self._queue.put(None)
-        if is_broken:
-            last_words()
-            return
         end_s = self._clock.monotonic() + patience_ms / 1000
         while thread.is_alive():
             thread.join(_SLICE_S)
             if self._clock.monotonic() >= end_s:
                 break
-        if self._kept_open:
+        if is_broken:
+            last_words()
+        elif self._kept_open:
             self._tell(
                 f"journal {self._path}: {self._kept_open} rows were not written before the end"
             )
@@ -283,12 +289,11 @@ class Writer:
         except TraderError as error:
             self._failed(job, error)
         except BaseException as error:
-            # It is for the caller who waits. Who goes on whatever happens is not stopped by it.
-            if job.kept:
-                self._failed(job, self._fault(error))
-            else:
-                job.done.set_exception(error)
-                self._settled(job)
+            # A fault of the program's own ends the thread. It is for the caller to learn of, but
+            # who goes on whatever happens is not stopped by it.
+            fault = unavailable(self._path, _FAULT) if job.kept else error
+            job.done.set_exception(fault)
+            raise
         else:
             job.done.set_result(result)
             self._settled(job)
@@ -298,11 +303,6 @@ class Writer:
         self._settled(job)
         if job.posted:
             self._tell(f"a row cannot be written: {error.message}")
-
-    def _fault(self, error: BaseException) -> JournalUnavailable:
-        told = unavailable(self._path, f"a fault of the program, {error!r}")
-        self._tell(told.message)
-        return told
 
     def _keep(self, job: _Job, error: JournalUnavailable) -> None:
         self._waiting.append(job)
@@ -327,8 +327,6 @@ class Writer:
                 problem = error
             except TraderError as error:
                 problem = error
-            except BaseException as error:
-                problem = self._fault(error)
             self._waiting.popleft()
             self._settled(job)
             if problem is not None:
@@ -380,7 +378,7 @@ class Writer:
         """Answer whoever waits or comes; they need not know that a fault of our own is why."""
         with self._state:
             is_fault = self._refusal is None
-            self._refusal = self._refusal or "a fault of the program ended the thread that writes"
+            self._refusal = self._refusal or _FAULT
             left = [self._current]
             with contextlib.suppress(queue.Empty):
                 while True:

@@ -32,6 +32,7 @@ from trader_cli.domain.order import (
 from trader_cli.domain.order_life_cycle import IN_DOUBT, IntentEvent
 from trader_cli.domain.rules import EntryPolicy
 from trader_cli.errors import (
+    BrokenInvariant,
     Halted,
     NotSent,
     OutcomeUnknown,
@@ -516,7 +517,8 @@ class OrderDesk(OrderTracker):
             )
         except JournalLate as error:
             sending.notes.append(f"sent before its journal entry: {error.message}")
-        except JournalUnavailable as error:
+        except (JournalUnavailable, BrokenInvariant) as error:
+            # Nothing that the journal holds against an exit outweighs the exit.
             sending.journaled = False
             sending.notes.append(f"sent without a journal entry: {error.message}")
 
@@ -739,15 +741,9 @@ class OrderDesk(OrderTracker):
         if not sending.journaled:
             return
         try:
-            self.journal.record_event(
-                sending.request.client_order_id,
-                event,
-                details,
-                deadline_ms=NOTE_JOURNAL_MS,
-                keep=True,
+            self.journal.note_event(
+                sending.request.client_order_id, event, details, deadline_ms=NOTE_JOURNAL_MS
             )
-        except JournalLate:
-            pass  # it keeps its place behind the intent, of which the operator is told
         except JournalUnavailable as error:
             sending.notes.append(f"{event} is not journaled: {error.message}")
 

@@ -153,6 +153,9 @@ class IntentJournal(Protocol):
         deadline_ms: int = ...,
         keep: bool = ...,
     ) -> IntentStatus: ...
+    def note_event(
+        self, client_order_id: str, event: IntentEvent, details: JsonObject, *, deadline_ms: int
+    ) -> None: ...
     def record(
         self,
         kind: str,
