@@ -547,6 +547,21 @@ class TestLimits:
         clock.advance(0.001)
         assert isinstance(await place(client), Order)
 
+    async def test_firewalls_pause_holds_for_the_next_process_too(
+        self, venue: VenueStub, connect: Connect, clock: JumpingClock
+    ) -> None:
+        firewall = BanInMemory()
+        wall = Reply("<html>WAF</html>", 403, content_type="text/html")
+        venue.answer("GET", "/fapi/v3/balance", wall, Reply([]))
+        await failure_of(connect(firewall=firewall).get_account_balance())
+        sent = len(venue.seen)
+        other = connect(firewall=firewall)
+
+        assert isinstance(await failure_of(other.get_account_balance()), RateLimited)
+        assert len(venue.seen) == sent
+        clock.advance(60)
+        assert await other.get_account_balance() == []
+
     async def test_firewall_is_tried_by_all_that_belongs_to_an_exit(
         self, venue: VenueStub, client: BinanceFuturesClient
     ) -> None:

@@ -89,6 +89,10 @@ class Settings:
         return self.state_dir / "ban"
 
     @property
+    def firewall_path(self) -> Path:
+        return self.state_dir / "firewall"
+
+    @property
     def risk(self) -> RiskLimits:
         return self.sections.risk
 

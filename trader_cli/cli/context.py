@@ -197,6 +197,7 @@ def make_client(settings: Settings, *, weight_kept: int = 0) -> BinanceFuturesCl
         recv_window_ms=settings.network.recv_window_ms,
         timeout_s=float(settings.network.timeout_s),
         ban=FileBanStore(settings.ban_path),
+        firewall=FileBanStore(settings.firewall_path),
         budget=FileBudget(settings.state_dir / "usage", venue=rest_url or settings.environment),
         weight_kept=kept,
     )

@@ -140,7 +140,8 @@ def reset(
         ensure_running(settings.home, SystemClock(), settings.paper)
         amount = settings.paper.balance if balance is None else balance
         reset_exchange(settings.home, amount)
-        FileBanStore(settings.ban_path).set(0)
+        for path in (settings.ban_path, settings.firewall_path):
+            FileBanStore(path).set(0)
         asyncio.run(mark_present_equity(invocation, settings, account_is_new=True))
         title = "Reset"
     data: Json = {"reset": not invocation.shared.dry_run, "balance": number(balance)}

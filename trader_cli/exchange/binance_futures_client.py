@@ -47,6 +47,7 @@ class BinanceFuturesClient(AmendEndpoints, SettingsEndpoints):
         timeout_s: float = 10.0,
         session: HttpSession | None = None,
         ban: BanStore | None = None,
+        firewall: BanStore | None = None,
         budget: Budget | None = None,
         weight_kept: int | None = 0,
     ) -> None:
@@ -59,6 +60,7 @@ class BinanceFuturesClient(AmendEndpoints, SettingsEndpoints):
             timeout_s: deadline of a whole request.
             session: replaces the HTTP transport; closed with the client.
             ban: remembers across processes that this address is banned.
+            firewall: remembers likewise until when the exchange's firewall wants us to pause.
             budget: shares used-up limits and the measured clock with other processes.
             weight_kept: of a minute's request weight, left to others by refusing reads; None
                 counts nothing at all, for a venue whose limits are switched off.
@@ -75,6 +77,7 @@ class BinanceFuturesClient(AmendEndpoints, SettingsEndpoints):
                 timeout_s=timeout_s,
                 session=session,
                 ban=ban,
+                firewall=firewall,
                 budget=budget,
                 weight_kept=weight_kept,
             )

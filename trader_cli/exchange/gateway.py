@@ -108,7 +108,7 @@ Call = Callable[[FuturesApi], Awaitable[object]]
 
 
 class BanStore(Protocol):
-    """Remembers the end of a ban across processes."""
+    """Remembers the end of a ban, or of a pause that is asked for, across processes."""
 
     def get(self) -> int:
         """Return UTC epoch milliseconds, 0 for none."""
@@ -147,6 +147,7 @@ class Gateway:
         timeout_s: float,
         session: HttpSession | None,
         ban: BanStore | None,
+        firewall: BanStore | None,
         budget: Budget | None,
         weight_kept: int | None,
     ) -> None:
@@ -163,10 +164,10 @@ class Gateway:
         self._timeout_s = timeout_s
         self._session = session
         self._ban: BanStore = ban if ban is not None else BanInMemory()
+        self._firewall: BanStore = firewall if firewall is not None else BanInMemory()
         self._budget: Budget = budget if budget is not None else BudgetInMemory()
         self._weight_kept = weight_kept
         self._reads_paused_until_ms = 0
-        self._walled_until_ms = 0
         self._transport: Transport | None = None
         self._closed = False
         self._clock_lock = asyncio.Lock()
@@ -338,7 +339,7 @@ class Gateway:
         self._refuse_until(self._ban.get(), what, "this address is banned", banned=True)
         if not is_insisting():
             cause = "the exchange's firewall refused a call, and lets nothing but exits try"
-            self._refuse_until(self._walled_until_ms, what, cause, code=FIREWALL)
+            self._refuse_until(self._firewall.get(), what, cause, code=FIREWALL)
         if not write:
             cause = "the request limit is used up"
             self._refuse_until(self._reads_paused_until_ms, what, cause)
@@ -389,7 +390,7 @@ class Gateway:
             if error.banned:
                 self._ban.set(max(error.retry_at_ms, self._ban.get()))
             elif error.code == FIREWALL:
-                self._walled_until_ms = max(error.retry_at_ms, self._walled_until_ms)
+                self._firewall.set(max(error.retry_at_ms, self._firewall.get()))
             else:
                 self._reads_paused_until_ms = max(error.retry_at_ms, self._reads_paused_until_ms)
         return error

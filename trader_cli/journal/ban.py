@@ -1,7 +1,7 @@
-"""Until when the exchange has banned us, kept so that a restart does not lengthen the ban.
+"""Until when the exchange wants nothing from us, kept so that a restart does not lengthen a ban.
 
 Source: binance-usdm reference, rate limits: 418 carries Retry-After, and asking meanwhile extends
-it.
+it. The firewall in front of the exchange (403) tells no time; insisting is said to do the same.
 """
 
 from __future__ import annotations
