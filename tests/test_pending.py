@@ -293,6 +293,22 @@ async def test_an_amendment_and_an_entry_at_once_by_two_processes_see_each_other
     assert floor.venue.called("amend_order") == int(fits)
 
 
+@pytest.mark.parametrize(("quantity", "fits"), [("0.002", True), ("0.003", False)])
+async def test_what_was_amended_since_the_reading_counts_as_amended(
+    floor: Floor, quantity: str, fits: bool
+) -> None:
+    ours = await resting(floor, "a")
+    view = await floor.run(floor.orders.view("ETHUSDT"))
+    await floor.run(floor.orders.amend(str(ours.order_id), source="x", quantity=Decimal("0.008")))
+    entering = floor.orders.place(entry("ETHUSDT", quantity), source="b", leg=Leg.ENTRY, view=view)
+
+    if fits:
+        assert await floor.run(entering)
+    else:
+        with pytest.raises(RefusedByRisk):
+            await floor.run(entering)
+
+
 async def test_an_order_that_another_process_is_amending_is_not_amended(
     floor: Floor, tmp_path: Path
 ) -> None:

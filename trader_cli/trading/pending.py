@@ -51,7 +51,7 @@ def with_pending(
         if name == leave_out:
             continue
         if shown is not None:
-            largest = _at_its_largest(shown, intent)
+            largest = _at_its_largest(shown, intent, view)
             if largest is not shown:
                 grown[name] = largest
         elif name not in view.seen and (entry := _pending(intent, view)) is not None:
@@ -62,17 +62,26 @@ def with_pending(
     return replace(view, resting=(*rows, *pending))
 
 
-def _at_its_largest(row: RestingEntry, intent: IntentRecord) -> RestingEntry:
-    """Return a resting entry as large as an amendment that is under way may make it."""
+def _at_its_largest(row: RestingEntry, intent: IntentRecord, view: RiskView) -> RestingEntry:
+    """Return a resting entry as large as an amendment made it since, or may still make it."""
+    quantities, prices = _amended(intent)
     change = change_of(intent)
-    if change is None or change.quantity is None:
+    if change is None and _is_shown(intent, view):
         return row
     filled = _number(intent.outcome.get("filled_quantity")) or ZERO
-    quantity = max(row.quantity, change.quantity - filled)
-    price = row.price if row.price is None else max(row.price, change.price or ZERO)
+    quantity = max(row.quantity, *(one - filled for one in quantities), ZERO)
+    price = row.price if row.price is None else max(row.price, *prices, ZERO)
     if (quantity, price) == (row.quantity, row.price):
         return row
     return replace(row, quantity=quantity, price=price)
+
+
+def _amended(intent: IntentRecord) -> tuple[list[Decimal], list[Decimal]]:
+    """Return the whole quantities, and the prices, that amendments gave the order or may give."""
+    change = change_of(intent)
+    quantities = [_number(intent.outcome.get("quantity")), change and change.quantity]
+    prices = [_number(intent.outcome.get("price")), change and change.price]
+    return [one for one in quantities if one], [one for one in prices if one]
 
 
 def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
@@ -82,12 +91,12 @@ def _pending(intent: IntentRecord, view: RiskView) -> RestingEntry | None:
         return None
     if intent.status not in _UNANSWERED and _is_shown(intent, view):
         return None
-    change = change_of(intent)
-    sizes = [entry.quantity, _number(intent.outcome.get("quantity")) or ZERO]
-    sizes += [change.quantity] if change is not None and change.quantity is not None else []
-    prices = [entry.price or ZERO, _number(intent.outcome.get("price")) or ZERO]
-    prices += [change.price] if change is not None and change.price is not None else []
-    entry = replace(entry, quantity=max(sizes), price=max(prices) or None)
+    quantities, prices = _amended(intent)
+    entry = replace(
+        entry,
+        quantity=max(entry.quantity, *quantities, ZERO),
+        price=max(entry.price or ZERO, *prices, ZERO) or None,
+    )
     if intent.status is IntentStatus.CANCELED:
         entry = replace(entry, quantity=_number(intent.outcome.get("filled_quantity")) or ZERO)
     if entry.quantity <= 0:
