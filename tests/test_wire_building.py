@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -45,6 +46,15 @@ def test_it_is_the_class_itself_and_equal() -> None:
     assert expected == order
     assert hash(expected) == hash(order)
     assert repr(expected) == repr(order)
+
+
+def test_the_values_may_come_in_the_order_of_the_fields() -> None:
+    in_order: Callable[..., Order] = quick_order
+
+    assert Order(**VALUES) == in_order(*VALUES.values())
+    for wrong in ((*VALUES.values(), 1), tuple(VALUES.values())[:-1]):
+        with pytest.raises(TypeError):
+            in_order(*wrong)
 
 
 @given(
