@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.support.fake_client import START_MS, SYMBOL, VirtualClock
 from trader_cli.domain.account import Position
 from trader_cli.domain.terms import PositionSide
-from trader_cli.journal.journal import Journal, JournalRow
+from trader_cli.journal.journal import Journal
+from trader_cli.journal.reading import JournalRow
 from trader_cli.trading.beliefs import (
     ADOPTED_ROW,
     SUM_ROW,

@@ -14,7 +14,7 @@ from trader_cli.domain.order_life_cycle import IntentEvent
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.index import IntentRecord
-from trader_cli.journal.journal import JournalRow
+from trader_cli.journal.reading import JournalRow
 
 
 class AbsentJournal:

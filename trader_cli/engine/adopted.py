@@ -12,7 +12,7 @@ from typing import Final
 
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction
-from trader_cli.journal.journal import JournalRow
+from trader_cli.journal.reading import JournalRow
 from trader_cli.trading.beliefs import ADOPTED_ROW
 from trader_cli.trading.protection_spec import ProtectionSpec
 

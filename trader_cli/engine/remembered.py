@@ -20,7 +20,8 @@ from trader_cli.domain.terms import Direction
 from trader_cli.engine.adopted import ADOPTED, Adoption, adoption_of, signal_of
 from trader_cli.engine.state import EngineState
 from trader_cli.journal.encoding import JsonObject
-from trader_cli.journal.journal import Journal, JournalRow
+from trader_cli.journal.journal import Journal
+from trader_cli.journal.reading import JournalRow
 
 DECISION: Final = "decision"
 REFUSAL: Final = "refusal"

@@ -18,7 +18,7 @@ from trader_cli.domain.numbers import ZERO, to_text
 from trader_cli.domain.terms import PositionSide
 from trader_cli.journal.encoding import DecodedObject, JsonObject
 from trader_cli.journal.errors import JournalUnavailable
-from trader_cli.journal.journal import JournalRow
+from trader_cli.journal.reading import JournalRow
 from trader_cli.trading.ports import IntentJournal
 
 POSITION_ROW: Final = "position"

@@ -34,7 +34,7 @@ from trader_cli.domain.terms import MarginType, PositionSide, Side
 from trader_cli.errors import VenueError
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.index import IntentRecord
-from trader_cli.journal.journal import JournalRow
+from trader_cli.journal.reading import JournalRow
 from trader_cli.trading.risk_terms import Approved, Refused, RiskView
 
 ViewSource = Callable[[str], Awaitable[RiskView]]
