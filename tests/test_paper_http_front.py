@@ -46,13 +46,13 @@ class Line:
 
     async def head(self) -> str:
         """Return the next answer's first line and headers."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return (await self._reader.readuntil(b"\r\n\r\n")).decode()
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Return the next answer's status, headers and body."""
         head = await self.head()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             first, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, value in (x.split(": ", 1) for x in lines)}
             body = await self._reader.readexactly(int(headers["content-length"]))
@@ -60,7 +60,7 @@ class Line:
 
     async def ended(self) -> bool:
         """Return True if the server ends the connection without another byte."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             try:
                 return await self._reader.read() == b""
             except ConnectionError:

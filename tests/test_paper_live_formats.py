@@ -5,9 +5,10 @@ Source: live samples of September 2026 (market fill, protective stop); binance-u
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
-from tests.support.paper import PaperVenue
+from tests.support.paper import PaperVenue, SteadyMarket
 
 BTC: Final = {"symbol": "BTCUSDT"}
 MARKET: Final = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
@@ -80,3 +81,67 @@ def test_what_a_liquidation_takes_besides_is_told_as_a_change_of_the_balance() -
     income = paper.ask("GET", "/fapi/v1/income", {"incomeType": "INSURANCE_CLEAR"})
     assert [float(body["B"][0]["bc"]) for body in rows] == [float(row["income"]) for row in income]
     assert rows
+
+
+# --- the same order as in the live samples: 4.9 DOT ---------------------------------------------
+
+DOT: Final = {"symbol": "DOTUSDT"}
+BOUGHT: Final = DOT | {"side": "BUY", "type": "MARKET", "quantity": "4.9"}
+STOP: Final = DOT | {
+    "algoType": "CONDITIONAL",
+    "side": "BUY",
+    "type": "STOP_MARKET",
+    "quantity": "4.9",
+    "triggerPrice": "1.1837",
+}
+
+
+def dot() -> PaperVenue:
+    paper = PaperVenue(market=SteadyMarket({"DOTUSDT": Decimal("1.135900")}))
+    paper.set_price("DOTUSDT", "1.135900")
+    return paper
+
+
+def test_answers_about_an_order_print_its_numbers_as_live() -> None:
+    paper = dot()
+
+    placed = paper.ask("POST", "/fapi/v1/order", BOUGHT | {"newOrderRespType": "RESULT"})
+    queried = paper.ask("GET", "/fapi/v1/order", DOT | {"orderId": str(placed["orderId"])})
+    (trade,) = paper.ask("GET", "/fapi/v1/userTrades", DOT)
+    ticker = paper.ask("GET", "/fapi/v2/ticker/price", DOT)
+
+    assert (placed["price"], placed["stopPrice"]) == ("0.000000", "0.000000")
+    assert (placed["origQty"], placed["executedQty"], placed["cumQty"]) == ("4.9", "4.9", "4.9")
+    assert [len(queried[key].partition(".")[2]) for key in ("avgPrice", "cumQuote")] == [7, 7]
+    assert [len(trade[key].partition(".")[2]) for key in ("price", "quoteQty")] == [6, 7]
+    assert list(ticker) == ["price", "symbol", "time"]
+    assert ticker["price"] == "1.135900"
+
+
+def test_a_row_of_all_orders_has_the_live_order_of_keys_and_no_price_is_0() -> None:
+    paper = dot()
+    limit = {"type": "LIMIT", "timeInForce": "GTC", "price": "1.1"}
+    paper.ask("POST", "/fapi/v1/order", BOUGHT)
+    paper.ask("POST", "/fapi/v1/order", BOUGHT | limit)
+
+    market, resting = paper.ask("GET", "/fapi/v1/allOrders", DOT)
+
+    assert " ".join(market) == (
+        "orderId symbol status clientOrderId price avgPrice origQty executedQty cumQuote cumBase "
+        "timeInForce type reduceOnly closePosition side positionSide stopPrice workingType "
+        "priceMatch selfTradePreventionMode goodTillDate priceProtect origType time updateTime pair"
+    )
+    assert (market["price"], market["stopPrice"]) == ("0", "0")
+    assert (resting["price"], resting["stopPrice"]) == ("1.100000", "0")
+    assert (resting["avgPrice"], resting["executedQty"]) == ("0.0000000", "0")
+
+
+def test_a_conditional_orders_prices_are_padded_in_its_answer_and_not_in_the_list() -> None:
+    paper = dot()
+
+    placed = paper.ask("POST", "/fapi/v1/algoOrder", STOP)
+    (waiting,) = paper.ask("GET", "/fapi/v1/openAlgoOrders", DOT)
+
+    assert (placed["triggerPrice"], placed["price"]) == ("1.183700", "0.000000")
+    assert (waiting["triggerPrice"], waiting["price"]) == ("1.1837", "0.0")
+    assert waiting["actualQty"] == "0.0"

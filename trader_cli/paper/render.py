@@ -40,6 +40,14 @@ _NOTHING: Final = ("0", *(f"0.{'0' * places}" for places in range(1, 20)))
 """Zero with so many decimals."""
 
 _LEAST: Final = Decimal("1e-8")
+_LISTED: Final = (
+    *("orderId", "symbol", "status", "clientOrderId", "price", "avgPrice", "origQty"),
+    *("executedQty", "cumQuote", "cumBase", "timeInForce", "type", "reduceOnly", "closePosition"),
+    *("side", "positionSide", "stopPrice", "workingType", "priceMatch", "selfTradePreventionMode"),
+    *("goodTillDate", "priceProtect", "origType", "time", "updateTime", "pair"),
+)
+"""The keys of a row of allOrders, as they follow each other on the wire."""
+
 _NOT_REGULAR: Final = (AlgoStatus.NEW, AlgoStatus.CANCELED, AlgoStatus.TRIGGERING)
 
 
@@ -150,11 +158,13 @@ def order_queried(contract: Contract, order: OrderRecord) -> OrderQueried:
 
 
 def order_listed(contract: Contract, order: OrderRecord) -> OrderQueried:
-    """Return a row of allOrders, which carries two keys more."""
-    row = order_queried(contract, order)
-    row["cumBase"] = "0"
+    """Return a row of allOrders: two keys more, in an order of its own, and no price is "0"."""
+    row: dict[str, object] = {**order_queried(contract, order), "cumBase": "0"}
     row["pair"] = contract.pair
-    return row
+    for name, price in (("price", order.price), ("stopPrice", order.stop_price)):
+        if not price:
+            row[name] = "0"
+    return cast(OrderQueried, {key: row[key] for key in _LISTED})
 
 
 def force_order(contract: Contract, order: OrderRecord) -> dict[str, Any]:
@@ -277,6 +287,8 @@ def algo_open(contract: Contract, algo: AlgoRecord) -> AlgoOpen:
     """Return a row of openAlgoOrders."""
     return {
         **algo_placed(contract, algo),
+        "triggerPrice": pad(algo.trigger_price, 1),  # not padded here, as live rows show
+        "price": pad(algo.price, 1),
         "actualOrderId": "" if algo.order_id is None else str(algo.order_id),
         "actualQty": pad(algo.actual_quantity, 1),
         "isActivated": algo.activated,
@@ -289,13 +301,11 @@ def algo_listed(contract: Contract, algo: AlgoRecord) -> AlgoHistory:
         **algo_placed(contract, algo),
         "actualOrderId": "" if algo.order_id is None else str(algo.order_id),
         "actualPrice": pad(to_ledger(algo.actual_price), contract.instrument.price_precision + 1),
-        "tpOrderType": "",
-        "isActivated": algo.activated,
     }
     if algo.actual_type is not None and algo.status not in _NOT_REGULAR:
         row["actualQty"] = quantity_text(contract.instrument, algo.actual_quantity)
         row["actualType"] = algo.actual_type.value
-    return cast(AlgoHistory, row)
+    return cast(AlgoHistory, {**row, "tpOrderType": "", "isActivated": algo.activated})
 
 
 def algo_cancelled(algo: AlgoRecord) -> AlgoCancelled:

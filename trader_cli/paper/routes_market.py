@@ -193,6 +193,11 @@ def _ticker_price(exchange: Exchange, symbol: str, _now_ms: int) -> dict[str, ob
     return {"symbol": symbol, "price": to_wire(tick.last_price), "time": tick.time_ms}
 
 
+def _ticker_price_v2(exchange: Exchange, symbol: str, now_ms: int) -> dict[str, object]:
+    row = _ticker_price(exchange, symbol, now_ms)
+    return {key: row[key] for key in ("price", "symbol", "time")}
+
+
 def _premium_index(exchange: Exchange, symbol: str, now_ms: int) -> dict[str, object]:
     tick, funding = exchange.market.latest(symbol), exchange.market.funding(symbol)
     return {
@@ -336,7 +341,7 @@ MARKET_ROUTES: Final = (
     _open("/fapi/v1/indexPriceKlines", _klines("pair", prices_only=True), _KLINE_WEIGHT),
     _open("/fapi/v1/ticker/bookTicker", _one_or_all(_book_ticker), by_symbol(2, 5)),
     _open("/fapi/v1/ticker/price", _one_or_all(_ticker_price), by_symbol(1, 2)),
-    _open("/fapi/v2/ticker/price", _one_or_all(_ticker_price), by_symbol(1, 2)),
+    _open("/fapi/v2/ticker/price", _one_or_all(_ticker_price_v2), by_symbol(1, 2)),
     _open("/fapi/v1/ticker/24hr", _one_or_all(_ticker_day), by_symbol(1, 40)),
     _open("/fapi/v1/premiumIndex", _one_or_all(_premium_index), by_symbol(1, 10)),
     _open("/fapi/v1/openInterest", _open_interest),
