@@ -211,6 +211,7 @@ async def open_desk(session: Session) -> AsyncIterator[Desk]:
     from trader_cli.trading.risk_view import RiskViewReader
 
     settings, invocation = session.settings, session.invocation
+    await session.client.know_clock()  # the day is the exchange's, from the first command on
     journal = open_journal(session)
     limits = limits_of(invocation, settings, journal)
     invocation.say(banner(settings, limits, session.latch.all()))

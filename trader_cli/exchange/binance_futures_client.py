@@ -131,6 +131,14 @@ class BinanceFuturesClient(AmendEndpoints, SettingsEndpoints):
         """Return the venue's time as estimated now, UTC epoch milliseconds."""
         return self._gateway.venue_now_ms()
 
+    async def know_clock(self) -> None:
+        """Measure the venue's clock unless this or another process has, a short while ago.
+
+        For whoever works out a day by `venue_now_ms` before the first signed request, which would
+        do the same; never raises for anything the venue does.
+        """
+        await self._gateway.know_clock()
+
     async def sync_clock(self) -> int:
         """Measure venue minus local time and return it, in milliseconds."""
         return await self._gateway.sync_clock()

@@ -11,6 +11,7 @@ Source: binance-usdm reference §3.4, §3.5, §5.5.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar, cast
@@ -227,6 +228,11 @@ class Gateway:
         """
         with insisting(when=urgent):
             return await self._send(what, call, decode, write=True, signed=True)
+
+    async def know_clock(self) -> None:
+        """Measure the venue's clock unless it is known; a failure is left to what is sent next."""
+        with contextlib.suppress(VenueError):
+            await self._ensure_clock(write=True)
 
     async def sync_clock(self) -> int:
         """Measure venue minus local time and return it, in milliseconds.
