@@ -102,6 +102,15 @@ class TestFiles:
         assert list(rows.trade_id) == [900, 901, 902, 905]
         assert list(rows.quantity) == [50_000_000, -20_000_000, -150_000_000, 300_000]
 
+    def test_a_spreadsheets_mark_hides_no_row(self, tmp_path: Path) -> None:
+        rows = "\ufeff" + "\n".join(kline(number, UP) for number in range(3))
+        path = write(tmp_path / "BTCUSDT-1m-2025-06.csv", rows)
+
+        (found,) = read_files([path]).values()
+
+        assert isinstance(found, CandleRows)
+        assert len(found.open_ms) == 3
+
     def test_microseconds_are_milliseconds(self, tmp_path: Path) -> None:
         row = kline(0, UP).split(",")
         row[0], row[6] = row[0] + "000", row[6] + "999"
@@ -136,7 +145,7 @@ class TestFiles:
             (KLINE_HEADER, "no rows"),
             ("1,2,3", "3 columns"),
             (klines(("60000.0", "59999.0", "59990.0", "59995.0")), "line 2.*outside of low"),
-            (klines(("60000.0", "x", "59990.0", "59995.0")), "line 2"),
+            (klines(("60000.0", "x", "59990.0", "59995.0")), "line 2.*not a number"),
             (klines(("60000.0", "NaN", "59990.0", "59995.0")), "line 2"),
             (klines(("60000.000000001", "60001", "59990.0", "59995.0")), "more than 8 decimals"),
             (klines(UP) + kline(0, UP, minutes=1)[:30], "line 3"),

@@ -32,6 +32,8 @@ _TRADE_COLUMNS: Final = 7
 _MICROSECONDS_FROM: Final = 10**14
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _TEXTS_KEPT: Final = 200_000
+_TEXT: Final = "utf-8-sig"
+"""Spreadsheets write a mark at the start, which would pass for a header and hide the first row."""
 
 
 def _longs() -> array[int]:
@@ -105,9 +107,9 @@ def _contents(path: Path) -> Iterator[tuple[str, str]]:
             with zipfile.ZipFile(io.BytesIO(raw)) as archive:
                 for name in archive.namelist():
                     if name.endswith(".csv"):
-                        yield name, archive.read(name).decode()
+                        yield name, archive.read(name).decode(_TEXT)
         else:
-            yield path.name, (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode()
+            yield path.name, (gzip.decompress(raw) if raw.startswith(_GZIP) else raw).decode(_TEXT)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -185,7 +187,7 @@ class _Reader:
                 rows.trade_id.append(int(trade_id))
                 rows.time_ms.append(_ms(time))
                 rows.price.append(value)
-                rows.quantity.append(-amount if maker in ("true", "True") else amount)
+                rows.quantity.append(-amount if maker.lower() == "true" else amount)
             except (ValueError, InvalidOperation, OverflowError) as error:
                 raise self._bad(number, line, error) from error
         return rows
@@ -207,7 +209,8 @@ class _Reader:
         return known
 
     def _bad(self, number: int, line: str, error: Exception) -> UsageError:
-        return UsageError(f"{self._path}: line {number}: {line[:60]!r}: {error}")
+        words = "not a number" if isinstance(error, InvalidOperation) else error
+        return UsageError(f"{self._path}: line {number}: {line[:60]!r}: {words}")
 
 
 def _ms(text: str) -> int:
