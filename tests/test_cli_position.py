@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -411,6 +412,26 @@ def test_a_trailing_stop_rests_with_an_entry_that_waits(place: Place) -> None:
 
     place.trader.json("order", "cancel", waiting.data["entry"]["client_order_id"])
     assert place.other.orders() == []
+
+
+def test_a_bracket_whose_trailing_stop_does_not_rest_says_so(tmp_path: Path) -> None:
+    trader = Trader(root=tmp_path)
+    risk = "max_position_usd = 50000000\nmax_total_exposure_usd = 50000000\n"
+    (tmp_path / "config.toml").write_text(f"[risk]\n{risk}")
+    assert trader("paper", "start").code == 0
+    try:
+        assert trader("paper", "reset", "--balance", "20000000", "--yes").code == 0
+
+        # A limit order may be larger than the market order that a trailing stop becomes.
+        words = ("--entry", "limit:-2%", "--stop", "-4%", "--trailing", "1")
+        waiting = trader.json("order", "bracket", SYMBOL, "buy", "121", *words)
+
+        assert (waiting.code, waiting.error["code"]) == (10, "exit_missing")
+        data = waiting.envelope["data"]
+        assert (data["stop"]["close_position"], data["trailing"]) == (True, None)
+        assert f"order cancel {data['entry']['client_order_id']}" in waiting.error["advice"]
+    finally:
+        assert trader("paper", "stop").code == 0
 
 
 def test_kill_leaves_nothing_of_ours_or_others(either: Place) -> None:

@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_client import START_MS, SYMBOL, Floor, build_floor, unknown
+from tests.support.fake_client import START_MS, SYMBOL, FakeVenue, Floor, build_floor, unknown
 from trader_cli.domain.account import IncomeRow
 from trader_cli.domain.account_events import OrderUpdated
 from trader_cli.domain.client_id import Leg
-from trader_cli.domain.order import ConditionalRequest, MarketRequest
+from trader_cli.domain.order import (
+    AlgoOrder,
+    ConditionalRequest,
+    MarketRequest,
+    Order,
+    OrderRequest,
+)
 from trader_cli.domain.terms import (
     Direction,
     ExecutionType,
@@ -28,7 +34,7 @@ from trader_cli.errors import NotSent, OutcomeUnknown, RefusedByRisk, Rejected, 
 from trader_cli.trading.brackets import Resting
 from trader_cli.trading.position_manager import PositionManager
 from trader_cli.trading.position_terms import EntryStyle, Opened
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
 
 NO_CONNECTION = NotSent("connection refused")
 SPEC = ProtectionSpec(stop_roi_pct=Decimal("3.5"), take_profit_roi_pct=Decimal(8))
@@ -455,6 +461,66 @@ async def test_protecting_by_hand_moves_the_stop_and_says_when_to_close(
     assert too_late.must_close
     assert [row.trigger_price for row in floor.venue.stops] == [Decimal(94_900)]
     assert floor.venue.naked == []
+
+
+class TakesNoTrailingStop(FakeVenue):
+    """It refuses every trailing stop."""
+
+    async def send(self, request: OrderRequest) -> Order | AlgoOrder:
+        if isinstance(request, ConditionalRequest) and request.callback_rate is not None:
+            raise Rejected("Invalid callBack rate", code=-2007)
+        return await super().send(request)
+
+
+TRAILING = replace(SPEC, trailing=TrailingPlan(callback_rate=Decimal(1)))
+
+
+async def test_a_trailing_stop_that_is_refused_is_told_and_the_stop_rests(tmp_path: Path) -> None:
+    floor = build_floor(tmp_path, venue=TakesNoTrailingStop)
+
+    opened = await open_long(floor, PositionManager(floor.orders), spec=TRAILING)
+
+    assert opened.protection is not None
+    assert opened.protection.is_stopped
+    assert [problem.code for problem in opened.protection.problems] == [-2007]
+    floor.journal.close()
+
+
+async def test_a_trailing_stop_that_could_not_be_tried_is_told(
+    floor: Floor, manager: PositionManager
+) -> None:
+    """It comes last, once the position is read; here that fails."""
+
+    def blind(method: str) -> None:
+        if method == "send" and floor.venue.quantity() > 0:
+            floor.venue.fail_always("get_position_risk", NO_CONNECTION)
+
+    floor.venue.before = blind
+    opened = await open_long(floor, manager, spec=TRAILING)
+
+    assert opened.protection is not None
+    assert opened.protection.is_stopped
+    assert [problem.message for problem in opened.protection.problems] == ["connection refused"]
+
+
+@pytest.mark.parametrize("spec", [SPEC, TRAILING])
+async def test_a_stop_that_is_not_moved_to_the_final_price_rests_and_counts(
+    floor: Floor, manager: PositionManager, spec: ProtectionSpec
+) -> None:
+    def move_and_refuse(method: str) -> None:
+        if method == "send" and floor.venue.quantity() == 0:
+            floor.venue.set_price("95005.0")  # it fills elsewhere than was expected
+        if method == "send" and len(floor.venue.stops) == 1:
+            floor.venue.fail_always("place_conditional", NO_CONNECTION)
+
+    floor.venue.before = move_and_refuse
+    opened = await open_long(floor, manager, spec=spec)
+
+    assert opened.closed is None
+    assert opened.protection is not None
+    assert opened.protection.is_stopped
+    assert opened.protection.trailing is None
+    assert bool(opened.protection.problems) is (spec is TRAILING)
 
 
 async def test_a_trailing_stop_rests_beside_the_fixed_one(

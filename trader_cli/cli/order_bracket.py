@@ -20,6 +20,8 @@ from trader_cli.cli.order_actions import (
     price_at,
 )
 from trader_cli.cli.output import pairs
+from trader_cli.cli.position_actions import exits_failure
+from trader_cli.cli.position_opening import entry_failure
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import number, order_json, orders_table, request_json
 from trader_cli.domain.instrument import Instrument, round_price_in_favour
@@ -105,7 +107,7 @@ async def place_bracket(desk: Desk, wish: BracketWish) -> Answer:
         )
     for note in opened.notes:
         desk.invocation.say(note)
-    return _opened_answer(opened)
+    return _opened_answer(wish.symbol, opened)
 
 
 async def _exit_at(
@@ -156,7 +158,7 @@ async def _rest(
         source=desk.command_id,
         callback_rate=rate,
     )
-    for note in resting.notes:
+    for note in (*resting.notes, *(row.message for row in resting.protection.problems)):
         desk.invocation.say(note)
     if resting.trailing is not None and resting.trailing.activate_price is not None:
         start = to_text(resting.trailing.activate_price)
@@ -202,11 +204,10 @@ async def _would_bracket(
 
 
 def _resting_answer(desk: Desk, resting: Bracketed) -> Answer:
-    holds = (
-        "stop and target rest at the exchange and close whatever fills, "
-        "whether or not this program runs"
-    )
-    desk.invocation.say(holds)
+    holds = "the stop rests at the exchange and closes"
+    if resting.take_profit is not None:
+        holds = "stop and target rest at the exchange and close"
+    desk.invocation.say(f"{holds} whatever fills, whether or not this program runs")
     data: Json = _bracket_json(
         entry=resting.entry,
         stop=resting.stop,
@@ -216,10 +217,19 @@ def _resting_answer(desk: Desk, resting: Bracketed) -> Answer:
         average=resting.entry.average_price,
         unprotected_ms=resting.unprotected_ms,
     )
-    return Answer(data=data, tables=lambda: _bracket_tables(data))
+    missing = exits_failure(resting.entry.symbol, resting.protection)
+    failure: TraderError | None = None
+    if missing is not None:
+        failure = PartialFailure(
+            f"the entry has its stop, and another exit does not rest: {missing.message}",
+            code="exit_missing",
+            advice=f"trader order cancel {resting.entry.client_order_id}, or once it has filled "
+            f"trader position protect {resting.entry.symbol}",
+        )
+    return Answer(data=data, tables=lambda: _bracket_tables(data), failure=failure)
 
 
-def _opened_answer(opened: Opened) -> Answer:
+def _opened_answer(symbol: str, opened: Opened) -> Answer:
     entry, protection = opened.entry, opened.protection
     data = _bracket_json(
         entry=entry.orders[-1] if entry.orders else None,
@@ -230,13 +240,7 @@ def _opened_answer(opened: Opened) -> Answer:
         average=_rounded(entry.average_price, 8),
         unprotected_ms=opened.unprotected_ms,
     ) | {"closed_again": opened.closed is not None}
-    failure: TraderError | None = None
-    if opened.closed is not None:
-        failure = PartialFailure("the position could not be protected and was closed again")
-    elif entry.error is not None:
-        failure = entry.error
-    elif entry.filled_quantity == 0:
-        failure = PartialFailure(f"nothing was filled ({entry.reason})", code=entry.reason.value)
+    failure = entry_failure(symbol, opened)
     return Answer(data=data, tables=lambda: _bracket_tables(data), failure=failure)
 
 

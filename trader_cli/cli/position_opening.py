@@ -251,10 +251,11 @@ async def opened_answer(desk: Desk, wish: OpenWish, opened: Opened) -> Answer:
         title = "Opened" if opened.closed is None else "Closed again"
         return [positions_table(title, held), orders_table("Exits", data["exits"])]
 
-    return Answer(data=data, tables=tables, failure=_entry_failure(wish.symbol, opened))
+    return Answer(data=data, tables=tables, failure=entry_failure(wish.symbol, opened))
 
 
-def _entry_failure(symbol: str, opened: Opened) -> TraderError | None:
+def entry_failure(symbol: str, opened: Opened) -> TraderError | None:
+    """Return what an entry lacks of all that was asked for, None if nothing."""
     entry = opened.entry
     if opened.closed is not None:
         return PartialFailure("the position could not be protected and was closed again")

@@ -51,12 +51,14 @@ class Bracketed:
     Attributes:
         unprotected_ms: from the entry's acceptance until the stop rested: the longest that
             anything that filled can have been without it.
+        protection: what came of each exit; one that was asked for may not rest, but for the stop.
     """
 
     entry: Order
     stop: AlgoOrder
     take_profit: AlgoOrder | None
     unprotected_ms: int
+    protection: Protection
     trailing: AlgoOrder | None = None
     notes: tuple[str, ...] = ()
 
@@ -132,7 +134,8 @@ async def rest_bracket(
         take_profit=_order_of(protection.take_profit),
         trailing=_order_of(protection.trailing),
         unprotected_ms=unprotected_ms,
-        notes=(*placed.notes, *_notes_of(protection), *_said(protection)),
+        protection=protection,
+        notes=(*placed.notes, *_notes_of(protection)),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -19,7 +20,7 @@ from trader_cli.domain.account import Position
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.order import Order
 from trader_cli.domain.terms import Direction, PositionSide
-from trader_cli.errors import VenueError
+from trader_cli.errors import TraderError, VenueError
 from trader_cli.trading.brackets import Protection, Resting, covers, rest_at_once
 from trader_cli.trading.flatness import held_position
 from trader_cli.trading.order_manager import OrderManager
@@ -109,6 +110,7 @@ class Guard:
             position = await self._held()
         except VenueError as error:
             self.notes.append(f"{self._symbol} could not be read again: {error.message}")
+            self._miss_trailing(error)
             return None
         if position is None or self._spec is None:
             return position
@@ -118,10 +120,21 @@ class Guard:
         again = await self._orders.protect(position, plan, source=self._source)
         self.must_close = again.must_close
         self.notes += [problem.message for problem in again.problems]
-        if self.protection is None or again.is_stopped:
-            self.protection = again
-            self._planned = plan
+        before = self.protection
+        self.protection = again if before is None else _with_what_rests(again, before, plan)
+        self._planned = plan
         return position
+
+    def _miss_trailing(self, error: VenueError) -> None:
+        """Keep in mind that a trailing stop, which comes last, was not even tried."""
+        done = self.protection
+        if done is not None and done.trailing is None and self._wants_trailing:
+            self.protection = replace(done, problems=(*done.problems, error))
+
+    @property
+    def _wants_trailing(self) -> bool:
+        spec = self._spec
+        return spec is not None and spec.has_trailing
 
     def _is_complete(self, position: Position) -> bool:
         """Return True if all that was planned rests, and the stop covers what has filled since."""
@@ -222,6 +235,26 @@ class Guard:
             if row.position_side is self._position_side and not row.is_flat:
                 return row
         return None
+
+
+def _with_what_rests(again: Protection, before: Protection, plan: ProtectionPlan) -> Protection:
+    """Return what rests after a second try; what could not be moved rests where it was."""
+    wanted = (plan.stop_price, plan.take_profit_price, plan.trailing)
+    parts = [again.stop, again.take_profit, again.trailing]
+    failed = iter(again.problems)
+    problems: list[TraderError] = []
+    for number, earlier in enumerate((before.stop, before.take_profit, before.trailing)):
+        if parts[number] is not None or wanted[number] is None:
+            continue
+        problem = next(failed)
+        if isinstance(earlier, Resting):
+            parts[number] = earlier
+        else:
+            problems.append(problem)
+    stop, take_profit, trailing = parts
+    return Protection(
+        stop=stop, take_profit=take_profit, trailing=trailing, problems=tuple(problems)
+    )
 
 
 async def _first_of(*events: asyncio.Event) -> None:

@@ -57,6 +57,12 @@ class ProtectionSpec:
         """True if a fixed stop is wanted."""
         return self.stop_price is not None or self.stop_roi_pct is not None
 
+    @property
+    def has_trailing(self) -> bool:
+        """True if a trailing stop is wanted."""
+        both = (self.trailing_activation_roi_pct, self.trailing_distance_roi_pct)
+        return self.trailing is not None or None not in both
+
     def plan(
         self, instrument: Instrument, direction: Direction, entry: Decimal, leverage: int
     ) -> ProtectionPlan:
