@@ -109,6 +109,12 @@ def test_a_smart_order_wants_what_the_exchange_can_trade(trader: Trader) -> None
     assert data["reason"] != "too_small"
 
 
+def test_a_size_in_dollars_is_told_in_digits_a_person_reads(trader: Trader) -> None:
+    outcome = trader("order", "limit", "BTCUSDT", "buy", "70000", "--usd", "150", "--dry-run")
+
+    assert "quantity 0.00214286 -> 0.002 (step 0.001, down)" in outcome.err
+
+
 # --- exits ----------------------------------------------------------------------------------------
 
 
@@ -384,3 +390,12 @@ def test_lists_are_shown_as_words(trader: Trader) -> None:
 
     assert "BTCUSDT, ETHUSDT" in shown
     assert "[" not in shown
+
+
+@pytest.mark.parametrize("words", [("close", "BTCUSDT"), ("reduce", "BTCUSDT", "--pct", "50")])
+def test_what_was_closed_tells_at_which_price(trader: Trader, words: tuple[str, ...]) -> None:
+    assert open_long(trader, "--stop-roi", "20").code == 0
+
+    [order] = trader.json("position", *words).data["orders"]
+
+    assert Decimal(order["average_price"]) > 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
 from trader_cli.cli.streams import complain, written
-from trader_cli.errors import TraderError
+from trader_cli.errors import RateLimited, TraderError
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -72,8 +72,15 @@ def error_to_json(error: TraderError) -> Json:
         "kind": error.kind,
         "code": error.code,
         "message": error.message,
-        "advice": error.advice,
+        "advice": _advice(error),
     }
+
+
+def _advice(error: TraderError) -> str | None:
+    """Return what to do next; where there is a time before which nothing helps, with it."""
+    if not isinstance(error, RateLimited) or not error.retry_at_ms:
+        return error.advice
+    return " ".join(filter(None, (error.advice, f"Not before {moment(error.retry_at_ms)} UTC.")))
 
 
 def pairs(title: str, values: Mapping[str, object]) -> Table:
@@ -122,8 +129,9 @@ def _print_json(value: Json) -> None:
 
 
 def _print_error(error: TraderError) -> None:
-    advice = f"  {error.advice}\n" if error.advice else ""
-    complain(f"error ({error.kind}): {error.message}\n{advice}")
+    advice = _advice(error)
+    said = f"  {advice}\n" if advice else ""
+    complain(f"error ({error.kind}): {error.message}\n{said}")
 
 
 def _print_tables(tables: list[Table]) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import exchange_rate, held_position, known
+from trader_cli.cli.order_actions import exchange_rate, held_position, known, with_average
 from trader_cli.cli.output import pairs
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (
@@ -82,7 +82,7 @@ async def close_positions(
         )
     outcomes = await _close_each(desk, held)
     outcomes += await _remove_orphans(desk, held, symbol)
-    return closed_answer(desk, held, outcomes)
+    return await closed_answer(desk, held, outcomes)
 
 
 async def protect_position(
@@ -208,7 +208,7 @@ async def _symbols_with_exits(desk: Desk) -> set[str]:
     }
 
 
-def closed_answer(
+async def closed_answer(
     desk: Desk,
     held: list[Position],
     outcomes: Sequence[Closed | TraderError],
@@ -224,7 +224,9 @@ def closed_answer(
     data: Json = {
         "flat": flat,
         "closed": [position_json(position) for row in done for position in row.positions],
-        "orders": [order_json(order) for row in done for order in row.orders],
+        "orders": [
+            order_json(await with_average(desk, order)) for row in done for order in row.orders
+        ],
         "removed": [cancelled_json(order) for row in done for order in row.removed],
     }
     failure: TraderError | None = None

@@ -65,6 +65,7 @@ async def add_to_position(desk: Desk, wish: AddWish) -> Answer:
         risk_usd=wish.risk_usd,
         leverage=None,
         no_stop=False,
+        may_be_naked=False,
         spec=wish.spec,
     )
     spec = await _spec_for(desk, position, opening)
@@ -130,7 +131,7 @@ async def reduce_position(
     closed = await desk.positions.close_position(
         symbol, source=desk.command_id, position_side=position.position_side, quantity=part
     )
-    answer = closed_answer(desk, [position], [closed], wanted_flat=left == 0)
+    answer = await closed_answer(desk, [position], [closed], wanted_flat=left == 0)
     views = await desk.positions.list_positions(symbol)
     now = [row for row in views if row.position.position_side is position.position_side]
     rest = view_json(now[0]) if now else None

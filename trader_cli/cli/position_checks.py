@@ -90,11 +90,11 @@ def _sync_failure(report: ReconcileReport, cared: tuple[CaredFor, ...]) -> Trade
     told = [row.message for row in differing[:_TOLD_MAX]]
     if len(differing) > _TOLD_MAX:
         told.append(f"and {len(differing) - _TOLD_MAX} more")
-    return NotFlat(
-        "; ".join(told),
-        code="drift",
-        advice="our belief is corrected; `trader position close SYMBOL` removes left-over exits",
-    )
+    naked = [row.symbol for row in report.unprotected]
+    advice = "our belief is corrected; `trader position close SYMBOL` removes left-over exits"
+    if naked:
+        advice = f"{naked[0]} has no stop: trader position protect {naked[0]} --stop P"
+    return NotFlat("; ".join(told), code="drift", advice=advice)
 
 
 def drift_json(drift: Drift) -> Json:

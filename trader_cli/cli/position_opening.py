@@ -45,7 +45,11 @@ from trader_cli.trading.risk_manager import Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWish:
-    """A position as typed; exactly one of `quantity`, `usd` and `risk_usd` is given."""
+    """A position as typed; exactly one of `quantity`, `usd` and `risk_usd` is given.
+
+    Attributes:
+        may_be_naked: whether its command knows `--no-stop`.
+    """
 
     symbol: str
     direction: Direction
@@ -55,6 +59,7 @@ class OpenWish:
     leverage: int | None
     no_stop: bool
     spec: ProtectionSpec
+    may_be_naked: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +119,12 @@ def with_defaults(desk: Desk, wish: OpenWish) -> ProtectionSpec | None:
     """Return what protects the position; no stop only where the operator said so."""
     defaults, spec = desk.settings.orders, wish.spec
     if not spec.has_stop and not wish.no_stop:
+        without = ", or --no-stop" if wish.may_be_naked else ""
         if defaults.default_stop_roi_pct is None:
             raise UsageError(
                 "a position needs a stop",
                 code="no_stop",
-                advice="give --stop, --stop-roi or --no-stop, or set default_stop_roi_pct",
+                advice=f"give --stop or --stop-roi{without}, or set default_stop_roi_pct",
             )
         spec = replace(spec, stop_roi_pct=defaults.default_stop_roi_pct)
     if (spec.take_profit_price, spec.take_profit_roi_pct) == (None, None):

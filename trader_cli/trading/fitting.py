@@ -33,6 +33,7 @@ from trader_cli.domain.order import (
 from trader_cli.domain.terms import OrderType
 from trader_cli.errors import UsageError
 
+_PLACES_MAX = 8
 _MARKET_TYPES = frozenset(
     {OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET, OrderType.TRAILING_STOP_MARKET}
 )
@@ -123,7 +124,7 @@ def _price(
     _refuse(check_price(instrument, rounded))
     if rounded != price:
         notes.append(
-            f"{name} {to_text(price)} -> {to_text(rounded)} "
+            f"{name} {_shown(price, rounded)} -> {to_text(rounded)} "
             f"(tick {to_text(instrument.tick_size)}, in your favour)"
         )
     return rounded
@@ -138,9 +139,16 @@ def _quantity(
     if rounded != quantity:
         step = instrument.market_quantity_step if market else instrument.quantity_step
         notes.append(
-            f"quantity {to_text(quantity)} -> {to_text(rounded)} (step {to_text(step)}, down)"
+            f"quantity {_shown(quantity, rounded)} -> {to_text(rounded)} "
+            f"(step {to_text(step)}, down)"
         )
     return rounded
+
+
+def _shown(asked: Decimal, rounded: Decimal) -> str:
+    """Return what was asked for without the endless digits of a quotient, unless they differ."""
+    short = round(asked, _PLACES_MAX)
+    return to_text(asked if short == rounded else short)
 
 
 def _refuse_small(
