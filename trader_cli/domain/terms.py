@@ -19,12 +19,16 @@ class Side(StrEnum):
 
     @property
     def opposite(self) -> Side:
-        return Side.SELL if self is Side.BUY else Side.BUY
+        return _SELL if self is _BUY else _BUY
 
     @property
     def sign(self) -> int:
         """1 for BUY, -1 for SELL: how a fill changes the signed position."""
-        return 1 if self is Side.BUY else -1
+        return 1 if self is _BUY else -1
+
+
+_BUY: Final = Side.BUY  # asking an enum for a member costs as much as a small function
+_SELL: Final = Side.SELL
 
 
 @unique
@@ -133,7 +137,12 @@ class AlgoStatus(StrEnum):
     @property
     def is_open(self) -> bool:
         """True while it can still send an order to the matching engine."""
-        return self in (AlgoStatus.NEW, AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED)
+        return self in _OPEN_ALGO_STATUSES
+
+
+_OPEN_ALGO_STATUSES: Final = frozenset(
+    {AlgoStatus.NEW, AlgoStatus.TRIGGERING, AlgoStatus.TRIGGERED}
+)
 
 
 @unique

@@ -22,6 +22,7 @@ from trader_cli.paper.market import MarketTick
 from trader_cli.paper.matching import RestingBook
 from trader_cli.paper.records import AlgoRecord, OrderRecord, from_json, to_json
 
+_BUY: Final = Side.BUY
 _BIDS: Final = (PositionSide.BOTH, Side.BUY)
 _ASKS: Final = (PositionSide.BOTH, Side.SELL)
 _BOTH: Final = PositionSide.BOTH
@@ -133,7 +134,7 @@ class SymbolAccount:
         if position_side is _BOTH:
             held = self.positions.get(_BOTH)
             bids, asks = resting.get(_BIDS, ZERO), resting.get(_ASKS, ZERO)
-            if side is Side.BUY:
+            if side is _BUY:
                 bids += notional
             else:
                 asks += notional
@@ -170,7 +171,7 @@ class SymbolAccount:
     def quantity_to_close(self, position_side: PositionSide, side: Side) -> Decimal:
         """Return how much an order of `side` can reduce that position, 0 if nothing."""
         held = self.positions.get(position_side)
-        if held is None or held.amount == 0 or (held.amount > 0) is (side is Side.BUY):
+        if held is None or held.amount == 0 or (held.amount > 0) is (side is _BUY):
             return ZERO
         return abs(held.amount)
 

@@ -38,6 +38,10 @@ class Security(Enum):
     CONTROL = "control"  # the exchange's own switches: key header, loopback only
 
 
+_OPEN: Final = Security.OPEN
+_SIGNED: Final = Security.SIGNED
+
+
 class ApiKey(Protocol):
     """One key of the account, whatever it signs with."""
 
@@ -144,10 +148,10 @@ def authorise(
         VenueRefusal: -2014 no or malformed key, -2015 another key, -1102 timestamp or signature
             missing, -1021 outside the window (two texts), -1022 wrong signature.
     """
-    if security is Security.OPEN:
+    if security is _OPEN:
         return
     key = keys.find(request.headers.get(KEY_HEADER, ""), request.peer)
-    if security is Security.SIGNED:
+    if security is _SIGNED:
         payload, signature = signed_payload(request)
         timestamp_ms = _timestamp_ms(params)
         if not signature and not params.has("signature"):

@@ -48,6 +48,7 @@ from trader_cli.paper.venue import Venue
 from trader_cli.paper.ws_api import WsApi
 
 _OK: Final = 200
+_CONTROL: Final = Security.CONTROL
 _SPOT: Final = "/api/"
 
 
@@ -243,9 +244,9 @@ class Exchange:
             values: the parameters as text, by names in lower case; they are the call's own.
             admit: refuses a caller who may not; asked after the weight, before the order counts.
         """
-        strict = self.settings.strict_parameters and route.security is not Security.CONTROL
+        strict = self.settings.strict_parameters and route.security is not _CONTROL
         params = StrictParams(values) if strict else Params.of_lower(values)
-        if route.security is not Security.CONTROL:
+        if route.security is not _CONTROL:
             self.limits.charge_weight(peer, route.weigh(params), now_ms)
             if route.pool is not None:
                 self.limits.charge_pool(peer, route.pool, now_ms)

@@ -15,6 +15,7 @@ from typing import Final
 from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.terms import PositionSide, Side
 
+_BUY: Final = Side.BUY
 _CENT: Final = Decimal("0.00000001")
 _ENTRY_STEP: Final = Decimal("0.000000000001")
 
@@ -82,7 +83,7 @@ def apply_fill(
 ) -> FillEffect:
     """Change `position` by a fill; isolated margin of the opened part is the caller's to add."""
     amount = position.amount
-    buys = side is Side.BUY
+    buys = side is _BUY
     signed = quantity if buys else -quantity
     if not amount or (amount > ZERO) is buys:
         _open(position, signed, price)

@@ -123,7 +123,7 @@ class RestingBook:
         """
         level = self._side(order.side).level(order.price)
         touch, shown = _own_touch(tick, order.side)
-        better = order.price > touch if order.side is Side.BUY else order.price < touch
+        better = order.price > touch if order.side is _BUY else order.price < touch
         if order.price == touch:
             order.front = max(level.front_last, level.traded + shown)
         elif better:
@@ -179,7 +179,7 @@ class RestingBook:
 
 
 def _own_touch(tick: MarketTick, side: Side) -> PriceLevel:
-    if side is Side.BUY:
+    if side is _BUY:
         return tick.bid, tick.bid_quantity
     return tick.ask, tick.ask_quantity
 
@@ -249,7 +249,7 @@ def walk(
     for price, shown in levels:
         if quantity <= 0:
             break
-        if worst is not None and (price > worst if side is Side.BUY else price < worst):
+        if worst is not None and (price > worst if side is _BUY else price < worst):
             break
         part = min(quantity, shown - taken.get(price, ZERO))
         if part > 0:

@@ -42,6 +42,9 @@ _SELF_TRADE: Final = Reason.SELF_TRADE
 _NEW: Final = OrderStatus.NEW
 _OPEN: Final = (_NEW, OrderStatus.PARTIALLY_FILLED)
 _CONTRACT_PRICE: Final = WorkingType.CONTRACT_PRICE
+_FOK: Final = TimeInForce.FOK
+_OPENED: Final = ExecutionType.NEW
+_NO_PREVENTION: Final = SelfTradePrevention.NONE
 _AT_ONCE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
@@ -78,8 +81,8 @@ class OrderDesk:
             on_accept(algo, order.order_id, now_ms)
         opening: events.UserEvent | None = None
         if self._core.heard:
-            opening = events.order_update(order, ExecutionType.NEW, now_ms)
-            meets_own = order.self_trade_prevention is SelfTradePrevention.NONE
+            opening = events.order_update(order, _OPENED, now_ms)
+            meets_own = order.self_trade_prevention is _NO_PREVENTION
             if algo is not None or not parts or meets_own:
                 self._core.outbox.append(opening)
                 opening = None
@@ -194,7 +197,7 @@ class OrderDesk:
                 raise VenueRefusal(-5022)
             return []
         if not touches:
-            if wish.time_in_force is TimeInForce.FOK:
+            if wish.time_in_force is _FOK:
                 raise VenueRefusal(-5021)
             return []
         shown = tick.ask_quantity if buys else tick.bid_quantity
@@ -204,7 +207,7 @@ class OrderDesk:
         parts = walk(
             self._levels(of, side), side=side, quantity=wish.quantity, worst=worst, taken=taken
         )
-        if wish.time_in_force is TimeInForce.FOK:
+        if wish.time_in_force is _FOK:
             total = sum((quantity for _, quantity in parts), ZERO)
             if total < wish.quantity:
                 raise VenueRefusal(-5021)
@@ -233,7 +236,7 @@ class OrderDesk:
         mode = order.self_trade_prevention
         if order.time_in_force in POST_ONLY or of.book.best(order.side.opposite) is None:
             return parts
-        if mode is SelfTradePrevention.NONE:
+        if mode is _NO_PREVENTION:
             return self._meet_own(of, order, parts, now_ms)
         reach = self._reach(order, parts)
         expires_maker = mode is not SelfTradePrevention.EXPIRE_TAKER
@@ -474,7 +477,7 @@ def record_of(wish: OrderWish, order_id: int, now_ms: int) -> OrderRecord:
 
 def _reaches(side: Side, worst: Decimal, price: Decimal) -> bool:
     """Return True if a taker of `side` that accepts `worst` accepts `price`."""
-    return worst >= price if side is Side.BUY else worst <= price
+    return worst >= price if side is _BUY else worst <= price
 
 
 def _as_wish(order: OrderRecord, price: Decimal, quantity: Decimal) -> OrderWish:

@@ -35,6 +35,7 @@ from trader_cli.wire.rest_orders import (
     UserTrade,
 )
 
+_NEW: Final = OrderStatus.NEW
 _PLACES_MAX: Final = 8
 _NOTHING: Final = ("0", *(f"0.{'0' * places}" for places in range(1, 20)))
 """Zero with so many decimals."""
@@ -84,7 +85,7 @@ def order_written(
     return {
         "orderId": order.order_id,
         "symbol": order.symbol,
-        "status": OrderStatus.NEW if as_accepted else order.status,
+        "status": _NEW if as_accepted else order.status,
         "clientOrderId": order.client_order_id,
         "price": pad(order.price, instrument.price_precision),
         "origQty": quantity_text(instrument, order.quantity),

@@ -42,6 +42,7 @@ PRICE_MATCHES: Final = (
 NO_PRICE_MATCH: Final = "NONE"
 _BUY: Final = Side.BUY
 _BOTH: Final = PositionSide.BOTH
+_GOOD_TILL_DATE: Final = TimeInForce.GTD
 _RESPONSE_TYPES: Final = ("ACK", "RESULT")
 _GOOD_TILL_LEAD_MS: Final = 600_000
 _GOOD_TILL_MAX_MS: Final = 253_402_300_799_000
@@ -334,7 +335,7 @@ def _wants_result(params: Params) -> bool:
 
 
 def _good_till(params: Params, time_in_force: TimeInForce, now_ms: int) -> int:
-    if time_in_force is not TimeInForce.GTD:
+    if time_in_force is not _GOOD_TILL_DATE:
         return 0
     params.needed("goodTillDate")
     asked = params.integer("goodTillDate") or 0

@@ -33,6 +33,10 @@ _LIMIT: Final = OrderType.LIMIT
 _SELL: Final = Side.SELL
 _FILLED: Final = OrderStatus.FILLED
 _PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+_CANCELED: Final = OrderStatus.CANCELED
+_TRADED: Final = ExecutionType.TRADE
+_ENDED_BY_OWNER: Final = ExecutionType.CANCELED
+_ENDED_BY_VENUE: Final = ExecutionType.EXPIRED
 _FILL_COST: Final = Decimal(4)
 
 
@@ -134,7 +138,7 @@ class Settlement:
         if opening is not None:
             core.outbox.append(opening)
         core.emit_account("ORDER", now_ms, (of, position))
-        execution = ExecutionType.CALCULATED if order.forced else ExecutionType.TRADE
+        execution = ExecutionType.CALCULATED if order.forced else _TRADED
         core.tell(events.order_update, order, execution, now_ms, trade=trade)
 
     def force_close(
@@ -243,7 +247,7 @@ class Settlement:
 
     def cancel(self, order: OrderRecord, now_ms: int) -> None:
         """End an open order at its owner's wish."""
-        self.end(self._core.account.symbols[order.symbol], order, OrderStatus.CANCELED, now_ms)
+        self.end(self._core.account.symbols[order.symbol], order, _CANCELED, now_ms)
 
     def cancel_all(self, of: SymbolAccount, now_ms: int) -> None:
         """End a symbol's open orders at their owner's wish."""
@@ -268,9 +272,7 @@ class Settlement:
         if order.exposure:
             self.expose(of, order)
         self._core.changes.orders[order.order_id] = order
-        execution = (
-            ExecutionType.CANCELED if status is OrderStatus.CANCELED else ExecutionType.EXPIRED
-        )
+        execution = _ENDED_BY_OWNER if status is _CANCELED else _ENDED_BY_VENUE
         self._core.tell(events.order_update, order, execution, now_ms)
         self._finish_algo(order, now_ms)
 
