@@ -26,7 +26,8 @@ from trader_cli.errors import (
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.trading.batch import BatchItem, place_batch
 from trader_cli.trading.bracket import Bracketed, rest_bracket
-from trader_cli.trading.order_desk import AMEND_PATIENCE_S, Placed
+from trader_cli.trading.order_desk import Placed
+from trader_cli.trading.recording import AMEND_PATIENCE_S
 
 
 @pytest.fixture

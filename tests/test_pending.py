@@ -28,8 +28,9 @@ from trader_cli.journal.journal import Journal
 from trader_cli.trading.amending import Amended, amend_limit
 from trader_cli.trading.changing import amending, change_of, doubting
 from trader_cli.trading.equity import EquityState, utc_day
-from trader_cli.trading.order_desk import BEING_AMENDED, Placed
+from trader_cli.trading.order_desk import Placed
 from trader_cli.trading.pending import IN_FLIGHT_MS, MARK_DETAIL, with_pending
+from trader_cli.trading.recording import BEING_AMENDED
 from trader_cli.trading.risk_terms import DayResult, RestingEntry, RiskLimits, RiskView
 from trader_cli.trading.risk_view import EQUITY_ROW, RiskViewReader, equity_row
 

@@ -33,11 +33,12 @@ from trader_cli.errors import (
     UsageError,
     VenueError,
 )
+from trader_cli.trading.approving import ApprovedChange
 from trader_cli.trading.brackets import Resting, rest_exit
 from trader_cli.trading.changing import request_of
 from trader_cli.trading.exit_orders import ExitSpot
 from trader_cli.trading.fitting import fit
-from trader_cli.trading.order_desk import ApprovedChange, OrderDesk, always
+from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.order_tracker import RESOLVE_S, is_as_amended, resolve_advice
 from trader_cli.trading.ports import Wanted
 from trader_cli.trading.risk_terms import RiskView

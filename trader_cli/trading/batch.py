@@ -16,7 +16,8 @@ from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import ConditionalRequest, OrderRequest
 from trader_cli.errors import TraderError
 from trader_cli.trading.exposure import as_resting
-from trader_cli.trading.order_desk import OrderDesk, Placed, Prepared
+from trader_cli.trading.order_desk import OrderDesk, Placed
+from trader_cli.trading.recording import Prepared
 from trader_cli.trading.risk_terms import RestingEntry, RiskView
 
 BATCH_MAX: Final = 5

@@ -41,8 +41,9 @@ from trader_cli.errors import (
 )
 from trader_cli.trading.amending import amend_limit
 from trader_cli.trading.lookup import NO_SUCH_ORDER, UNKNOWN_ORDER
-from trader_cli.trading.order_desk import BEING_AMENDED, OrderDesk, always
+from trader_cli.trading.order_desk import OrderDesk, always
 from trader_cli.trading.ports import Wanted
+from trader_cli.trading.recording import BEING_AMENDED
 
 WOULD_TAKE: Final = -5022
 _ENDED: Final = frozenset({NO_SUCH_ORDER, UNKNOWN_ORDER})

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from trader_cli.clock import Clock
 from trader_cli.domain.account import BookTop
-from trader_cli.domain.client_id import Leg, client_order_id, is_own
+from trader_cli.domain.client_id import Leg, client_order_id
 from trader_cli.domain.instrument import Instrument
-from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import (
     AlgoOrder,
     ConditionalRequest,
@@ -29,10 +28,9 @@ from trader_cli.domain.order import (
     OrderRequest,
     only_reduces,
 )
-from trader_cli.domain.order_life_cycle import IN_DOUBT, IntentEvent
+from trader_cli.domain.order_life_cycle import IntentEvent
 from trader_cli.domain.rules import EntryPolicy
 from trader_cli.errors import (
-    BrokenInvariant,
     Halted,
     NotSent,
     OutcomeUnknown,
@@ -44,27 +42,20 @@ from trader_cli.errors import (
     VenueError,
 )
 from trader_cli.journal.encoding import JsonObject
-from trader_cli.journal.errors import JournalLate, JournalUnavailable
-from trader_cli.journal.index import IntentRecord
+from trader_cli.journal.errors import JournalUnavailable
+from trader_cli.trading.approving import ApprovedChange, no_longer_wanted
 from trader_cli.trading.changing import (
-    STRANGER,
     amending,
-    change_of,
-    request_of,
-    settled,
 )
-from trader_cli.trading.fitting import fit, known_instrument
+from trader_cli.trading.fitting import known_instrument
 from trader_cli.trading.lookup import (
     event_of,
 )
 from trader_cli.trading.order_tracker import (
-    NOTE_JOURNAL_MS,
     RESOLVE_S,
-    OrderTracker,
     order_details,
     outcome_unknown,
 )
-from trader_cli.trading.pending import MARK_DETAIL, asked_since_ms, with_pending
 from trader_cli.trading.ports import (
     HaltReader,
     IntentJournal,
@@ -73,25 +64,12 @@ from trader_cli.trading.ports import (
     ViewSource,
     Wanted,
 )
-from trader_cli.trading.risk_terms import Approved, DayResult, HaltView, Refused, RiskView
-from trader_cli.trading.risk_view import RiskViewReader
+from trader_cli.trading.recording import AMEND_PATIENCE_S, Prepared, RecordingDesk
+from trader_cli.trading.risk_terms import RiskView
 from trader_cli.trading.sending import LOOK_AFTER_S, send_watched
 from trader_cli.trading.waiting import within
 from trader_cli.urgency import insisting
 
-BEING_AMENDED: Final = "being_amended"
-"""Code of the refusal to amend an order while an amendment of it is under way."""
-
-ORDERS_KEPT_FOR_EXITS: Final = 60
-"""Of 300 in ten seconds and 1,200 in a minute: closing and covering every position takes fewer."""
-
-AMEND_PATIENCE_S: Final = 2.0
-"""An amendment without an answer for so long is in doubt: it is asked about, or taken back.
-
-So long, and no longer, its order rests without being looked after; a disk has as long before.
-"""
-
-_ORDER_WINDOW_MS: Final = 10_000
 _RETRIES_MAX: Final = 3
 _RETRY_PAUSE_S: Final = 0.2
 _RATE_WAIT_S_MAX: Final = 5.0
@@ -117,46 +95,7 @@ class Placed:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Prepared:
-    """An approved order with its client id, journaled and not sent yet.
-
-    `leaving` says that its sending is journaled, too; `journaled` False means that the journal took
-    neither.
-    """
-
-    request: OrderRequest
-    stop_price: Decimal | None
-    notes: list[str]
-    leaving: bool = False
-    journaled: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovedChange:
-    """An amendment that may be sent, and what it was judged by.
-
-    Attributes:
-        left: what would be left to execute.
-        view: without the order's present share; None for what can only reduce.
-    """
-
-    left: LimitRequest
-    view: RiskView | None
-    stop_price: Decimal | None
-    still_wanted: Wanted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """An order as approved, and the view it was judged by (None for an exit)."""
-
-    request: OrderRequest
-    view: RiskView | None
-    notes: tuple[str, ...]
-
-
-class OrderDesk(OrderTracker):
+class OrderDesk(RecordingDesk):
     """Send single orders; `OrderManager` builds on it.
 
     `views` reads what a risk check looks at when the caller brings no view; `book` reads the touch.
@@ -176,12 +115,17 @@ class OrderDesk(OrderTracker):
         book: Callable[[str], Awaitable[BookTop]] | None = None,
         recv_window_ms: int = 5_000,
     ) -> None:
-        super().__init__(client, journal=journal, clock=clock, recv_window_ms=recv_window_ms)
+        super().__init__(
+            client,
+            journal=journal,
+            risk=risk,
+            latch=latch,
+            clock=clock,
+            views=views,
+            recv_window_ms=recv_window_ms,
+        )
         self.policy = policy
         self.book = book or client.get_book_top
-        self._risk = risk
-        self._latch = latch
-        self._views: ViewSource = views or RiskViewReader(client, journal=journal, clock=clock).read
         self._attempts: dict[tuple[str, Leg], int] = {}
 
     # --- sending ---------------------------------------------------------------------------
@@ -327,10 +271,6 @@ class OrderDesk(OrderTracker):
             for row in batch
         ]
 
-    async def view(self, symbol: str) -> RiskView:
-        """Return what a risk check on `symbol` looks at, as `place` reads it."""
-        return await self._views(symbol)
-
     def _regular(self, prepared: Prepared) -> LimitRequest | MarketRequest:
         request = prepared.request
         assert not isinstance(request, ConditionalRequest), "these go one by one"
@@ -355,54 +295,6 @@ class OrderDesk(OrderTracker):
         self._keep(order)
         return Placed(order=order, request=prepared.request, notes=tuple(prepared.notes))
 
-    async def _approve(
-        self,
-        request: OrderRequest,
-        instrument: Instrument,
-        view: RiskView | None,
-        stop_price: Decimal | None,
-        still_wanted: Wanted,
-    ) -> _Judged:
-        if not only_reduces(request) and view is None:
-            view = await self._views(request.symbol)
-        mark = None if view is None else view.marks.get(request.symbol)
-        fitted = fit(request, instrument, reference_price=None if mark is None else mark.price)
-        verdict = self._verdict(fitted.request, view, stop_price)
-        # The risk module may have turned an order against the position into a plain exit.
-        if not only_reduces(verdict.request):
-            self._refuse_while_unknown(request.symbol)
-        if not still_wanted():
-            raise _no_longer_wanted(request)
-        notes = (*fitted.notes, *verdict.notes)
-        return _Judged(request=verdict.request, view=view, notes=notes)
-
-    async def approve_change(
-        self,
-        request: LimitRequest,
-        view_of: Callable[[RiskView], RiskView],
-        stop_price: Decimal | None,
-        still_wanted: Wanted,
-    ) -> ApprovedChange:
-        """Let latch, risk and order budget judge what an amended order would be.
-
-        `request` is what would be left to execute; `view_of` takes the order's present share out
-        of the view.
-
-        Raises:
-            Halted, RefusedByRisk, RateLimited: it may not be; nothing was sent.
-        """
-        view: RiskView | None = None
-        if not only_reduces(request):
-            view = view_of(await self._views(request.symbol))
-            self._verdict(request, self._whole(view, request.client_order_id), stop_price)
-            self._refuse_while_unknown(request.symbol)
-            self._refuse_beyond_order_budget()
-        if not still_wanted():
-            raise _no_longer_wanted(request)
-        return ApprovedChange(
-            left=request, view=view, stop_price=stop_price, still_wanted=still_wanted
-        )
-
     async def send_amendment(
         self, order: Order, approved: ApprovedChange, *, price: Decimal, quantity: Decimal
     ) -> Order:
@@ -417,7 +309,7 @@ class OrderDesk(OrderTracker):
         await self._journal_change(order, approved, amending(price, quantity))
         try:
             if not approved.still_wanted():  # writing it down may have taken its time
-                raise _no_longer_wanted(approved.left)
+                raise no_longer_wanted(approved.left)
             if not only_reduces(order):
                 self._refuse_while_halted(order.symbol)
             amended = await self._amended_in_time(order, price=price, quantity=quantity)
@@ -449,184 +341,6 @@ class OrderDesk(OrderTracker):
             raise OutcomeUnknown(
                 f"no answer to the amendment of {name} for {AMEND_PATIENCE_S:.0f} s"
             ) from error
-
-    def _verdict(
-        self, request: OrderRequest, view: RiskView | None, stop_price: Decimal | None
-    ) -> Approved:
-        """Return the risk module's approval; the latch as it stands now is part of the view."""
-        view = view or _blind_view(self.clock.now_ms())
-        halt = self._latch.active(request.symbol)
-        if halt is not None:
-            latched = HaltView(reason=halt.reason, symbol=halt.symbol)
-            view = replace(view, halts=(*view.halts, latched))
-        verdict = self._risk.check(request, view, stop_price=stop_price)
-        if isinstance(verdict, Refused):
-            raise verdict.error()
-        return verdict
-
-    def _whole(self, view: RiskView, client_order_id: str) -> RiskView:
-        """Return the view with what the journal knows besides, the order asked about left out."""
-        since_ms = asked_since_ms(view)
-        if since_ms is None:
-            return view
-        intents = self.journal.touched_since(since_ms)
-        return with_pending(view, intents, leave_out=client_order_id)
-
-    def _refuse_while_unknown(self, symbol: str) -> None:
-        _refuse_beside(symbol, self.journal.unknown_intents(symbol))
-
-    def _refuse_while_halted(self, symbol: str) -> None:
-        halt = self._latch.active(symbol)
-        if halt is not None:
-            raise Halted(
-                f"trading is halted: {halt.reason}",
-                code="halted",
-                advice="look at `trader risk status`, then `trader risk resume --reason`",
-            )
-
-    @property
-    def may_send_entries(self) -> bool:
-        """True while the account's order count leaves room beyond what exits may need."""
-        return self.client.orders_left() > ORDERS_KEPT_FOR_EXITS
-
-    def _refuse_beyond_order_budget(self) -> None:
-        if self.may_send_entries:
-            return
-        now_ms = self.clock.now_ms()
-        raise RateLimited(
-            f"not sent: the last {ORDERS_KEPT_FOR_EXITS} orders of this time window are kept for "
-            "exits and kill",
-            retry_at_ms=now_ms + _ORDER_WINDOW_MS - self.client.venue_now_ms() % _ORDER_WINDOW_MS,
-            banned=False,
-            code="order_reserve",
-            advice="Try again in some seconds.",
-        )
-
-    def _journal_exit(self, sending: Prepared, *, source: str, leg: Leg, attempt: int) -> None:
-        """Try the journal for 50 ms; what the disk does not take by then waits for it."""
-        try:
-            self.journal.record_intent(
-                source=source,
-                leg=leg,
-                attempt=attempt,
-                request=sending.request,
-                details={"venue_ms": self.client.venue_now_ms()},
-                leaving=sending.leaving,
-                deadline_ms=NOTE_JOURNAL_MS,
-                keep=True,
-            )
-        except JournalLate as error:
-            sending.notes.append(f"sent before its journal entry: {error.message}")
-        except (JournalUnavailable, BrokenInvariant) as error:
-            # Nothing that the journal holds against an exit outweighs the exit.
-            sending.journaled = False
-            sending.notes.append(f"sent without a journal entry: {error.message}")
-
-    async def _journal_entry(
-        self, sending: Prepared, view: RiskView, *, source: str, leg: Leg, attempt: int
-    ) -> None:
-        """Judge the entry once more beside all that is written down by now, and write it down.
-
-        Both are one step for all processes of the account: of two orders decided at the same
-        moment the second one finds the first.
-        """
-        request, stop_price = sending.request, sending.stop_price
-        details: dict[str, object] = {"venue_ms": self.client.venue_now_ms()}
-        mark = view.marks.get(request.symbol)
-        if mark is not None:
-            details[MARK_DETAIL] = mark.price
-
-        def admit(intents: Sequence[IntentRecord]) -> None:
-            self._admit(request, view, intents, stop_price)
-
-        try:
-            await self.journal.record_entry(
-                source=source,
-                leg=leg,
-                attempt=attempt,
-                request=request,
-                details=details,
-                since_ms=self._since_ms(view),
-                admit=admit,
-                leaving=sending.leaving,
-            )
-        except (JournalUnavailable, asyncio.CancelledError):
-            # A disk that answers later may write it all the same: then with its end.
-            with contextlib.suppress(TraderError):
-                self.journal.record_event(
-                    request.client_order_id,
-                    IntentEvent.NOT_SENT,
-                    {"error": "given up while it was being written down"},
-                    deadline_ms=0,
-                    keep=True,
-                )
-            raise
-
-    async def _journal_change(
-        self, order: Order, approved: ApprovedChange, change: JsonObject
-    ) -> None:
-        """Judge an amended entry once more beside all that is written down, and write it down.
-
-        One step with that of every new entry, as `_journal_entry` is. An exit waits for nothing.
-        """
-        intent = self._intent_of(order)
-        is_over = intent is not None and intent.status.is_final  # by what we knew, wrongly
-        if approved.view is None or is_over:
-            self._note_about(order, IntentEvent.CHANGE, change)
-            return
-        left, view, stop_price = approved.left, approved.view, approved.stop_price
-        if not is_own(order.client_order_id):
-            self._strangers.add(order.client_order_id)
-
-        def admit(intents: Sequence[IntentRecord]) -> None:
-            self._admit(left, view, intents, stop_price)
-            _refuse_second_change(left.client_order_id, intents)
-
-        try:
-            await self.journal.record_change(
-                source=STRANGER,
-                leg=Leg.ENTRY,
-                request=request_of(order),
-                details=change,
-                since_ms=self._since_ms(view),
-                admit=admit,
-                deadline_ms=round(AMEND_PATIENCE_S * 1_000),
-            )
-        except (JournalUnavailable, asyncio.CancelledError):
-            # A disk that answers later may write it all the same: then with its end.
-            with contextlib.suppress(TraderError):
-                self.journal.record_event(
-                    order.client_order_id,
-                    IntentEvent.SETTLE,
-                    settled(None),
-                    deadline_ms=0,
-                    keep=True,
-                )
-            raise
-
-    def _admit(
-        self,
-        request: OrderRequest,
-        view: RiskView,
-        intents: Sequence[IntentRecord],
-        stop_price: Decimal | None,
-    ) -> None:
-        """Refuse what was approved by `view` alone and may not be beside these intents.
-
-        Raises:
-            RefusedByRisk: it may not be.
-        """
-        in_doubt = [row for row in intents if row.status in IN_DOUBT]
-        _refuse_beside(request.symbol, in_doubt)
-        whole = with_pending(view, intents, leave_out=request.client_order_id)
-        if whole is not view:
-            verdict = self._risk.check(request, whole, stop_price=stop_price)
-            if isinstance(verdict, Refused):
-                raise verdict.error()
-
-    def _since_ms(self, view: RiskView) -> int:
-        since_ms = asked_since_ms(view)
-        return self.clock.now_ms() if since_ms is None else since_ms
 
     async def _deliver(
         self, sending: Prepared, still_wanted: Wanted, *, within_s: float
@@ -671,7 +385,7 @@ class OrderDesk(OrderTracker):
             if not only_reduces(request):
                 self._refuse_beyond_order_budget()
                 if not still_wanted():  # writing it down may have taken its time
-                    raise _no_longer_wanted(request)
+                    raise no_longer_wanted(request)
                 # Nothing may stand between this look at the latch and the send.
                 self._refuse_while_halted(request.symbol)
             try:
@@ -697,15 +411,6 @@ class OrderDesk(OrderTracker):
             pause_s = (error.retry_at_ms - self.clock.now_ms()) / 1000
             return None if error.banned or pause_s > _RATE_WAIT_S_MAX else max(0.0, pause_s)
         return _RETRY_PAUSE_S * 2.0**retry
-
-    async def _recheck(
-        self, request: OrderRequest, stop_price: Decimal | None, still_wanted: Wanted
-    ) -> None:
-        if not only_reduces(request):
-            view = self._whole(await self._views(request.symbol), request.client_order_id)
-            self._verdict(request, view, stop_price)
-        if not still_wanted():
-            raise _no_longer_wanted(request)
 
     # --- doubt -----------------------------------------------------------------------------
 
@@ -735,51 +440,6 @@ class OrderDesk(OrderTracker):
         self._note(sending, event_of(found), order_details(found))
         sending.notes.append("the answer was lost; the order was found at the exchange")
         return found
-
-    def _note(self, sending: Prepared, event: IntentEvent, details: JsonObject) -> None:
-        """Journal an outcome; the order is at the exchange whether or not the journal takes it."""
-        if not sending.journaled:
-            return
-        try:
-            self.journal.note_event(
-                sending.request.client_order_id, event, details, deadline_ms=NOTE_JOURNAL_MS
-            )
-        except JournalUnavailable as error:
-            sending.notes.append(f"{event} is not journaled: {error.message}")
-
-
-def _blind_view(now_ms: int) -> RiskView:
-    """Return the view an exit is checked with: exits pass whatever the account looks like."""
-    day = DayResult(opening_equity=ZERO, realized=ZERO, unrealized=ZERO, fees=ZERO, funding=ZERO)
-    return RiskView(now_ms=now_ms, equity=ZERO, high_water_mark=ZERO, day=day)
-
-
-def _refuse_beside(symbol: str, in_doubt: Iterable[IntentRecord]) -> None:
-    names = ", ".join(row.client_order_id for row in in_doubt if row.symbol == symbol)
-    if names:
-        raise RefusedByRisk(
-            f"{symbol} has an order whose outcome is unknown: {names}",
-            code="unknown_order",
-            advice="run `trader order resolve` until it is proven",
-        )
-
-
-def _refuse_second_change(client_order_id: str, intents: Iterable[IntentRecord]) -> None:
-    """Refuse to amend what somebody else is amending: which of the two holds could not be told."""
-    for row in intents:
-        if row.client_order_id == client_order_id and change_of(row) is not None:
-            raise RefusedByRisk(
-                f"{client_order_id} is being amended by another command",
-                code=BEING_AMENDED,
-                advice=f"try again; if it stays so, run `trader order resolve {client_order_id}`",
-            )
-
-
-def _no_longer_wanted(request: OrderRequest) -> RefusedByRisk:
-    return RefusedByRisk(
-        f"the {request.side} order on {request.symbol} was no longer wanted; it was not sent",
-        code="no_longer_wanted",
-    )
 
 
 def _error_details(error: Exception) -> JsonObject:
