@@ -242,6 +242,24 @@ def test_a_disk_that_hangs_in_write_holds_up_nobody_who_notes_an_outcome(desk: D
     assert desk.kept_rows() == kept
 
 
+async def test_a_read_that_waited_in_vain_spares_the_exit_after_it_its_own_wait(
+    desk: Desk,
+) -> None:
+    desk.venue.hold("0.001")
+    name = noted(desk.journal)
+    desk.disk.answers.clear()
+    desk.journal.note_event(name, IntentEvent.ACCEPT, {}, deadline_ms=50)
+    desk.journal.intent(name)
+    began_s = time.monotonic()
+
+    for _ in range(40):
+        desk.journal.intent(name)
+    placed = await desk.orders.place(exit_order(), source="cut again", leg=Leg.EXIT)
+
+    assert time.monotonic() - began_s < 1, "2 s if every read waited"
+    assert "before its journal entry" in placed.notes[0]
+
+
 def test_a_note_bears_the_time_of_what_it_notes(desk: Desk) -> None:
     name = noted(desk.journal)
     desk.disk.answers.clear()

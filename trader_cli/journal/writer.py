@@ -82,6 +82,7 @@ class Writer:
         self._state = threading.Lock()
         self._current: _Job | None = None
         self._posted: _Job | None = None
+        self._stuck: _Job | None = None
         self._given_up: set[_Job] = set()
         self._waiting: deque[_Job] = deque()
         self._open = 0
@@ -120,7 +121,9 @@ class Writer:
         """
         job = _Job(work=work, durable=durable, lock_ms=lock_ms, kept=keep)
         self._submit(job)
-        if not self._is_done_within(job, 0 if self.is_behind else patience_ms):
+        if self.is_behind or (keep and self._is_stuck()):
+            patience_ms = 0
+        if not self._is_done_within(job, patience_ms):
             self._give_up(job)
         result: _T = job.done.result()
         return result
@@ -162,16 +165,16 @@ class Writer:
     def settle(self, *, patience_ms: int) -> None:
         """Wait until what was posted is written, unless it is known that the disk does not answer.
 
-        In vain for `patience_ms` is how that is known: nobody waits after it.
+        Who waited in vain has waited for all: what is kept goes in line without waiting again, and
+        what was posted is not waited for, until it is written.
         """
         job = self._posted
-        if job is None or self.is_behind:
+        if job is None or self.is_behind or self._is_stuck():
             return
         if self._is_done_within(job, patience_ms):
             self._posted = None if self._posted is job else self._posted
         else:
-            with contextlib.suppress(JournalLate):
-                self._give_up(job)
+            self._stuck = job
 
     def close(self, last_words: Callable[[], None], *, patience_ms: int) -> None:
         """Write what waits, close the file, and wait for that no longer than `patience_ms`.
@@ -218,6 +221,9 @@ class Writer:
             self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
             self._thread.start()
         return self._thread
+
+    def _is_stuck(self) -> bool:
+        return self._stuck is not None and not self._stuck.done.done()
 
     def _is_done_within(self, job: _Job, patience_ms: int | None) -> bool:
         began_s = self._clock.monotonic()
