@@ -16,6 +16,7 @@ from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction, Side
 from trader_cli.engine.remembered import (
+    ACCOUNT_NEW,
     DECISION,
     REFUSAL,
     RESUME,
@@ -160,6 +161,15 @@ def test_settled_trade_closes_its_decision(past: Past) -> None:
 
     past.decided(signal("t2"))
     assert past.recall().open_decisions[S].signal.timestamp_text == "t2"
+
+
+def test_what_was_open_before_the_account_began_anew_is_nobodys(past: Past) -> None:
+    """A fresh account shows no trades of its past: whose a position is would stay unclear."""
+    past.decided(signal("t1"), symbol="ETHUSDT")
+    past.journal.record(ACCOUNT_NEW, {})
+    past.decided(signal("t2"))
+
+    assert set(past.recall().open_decisions) == {S}
 
 
 def test_addition_does_not_hide_the_decision_that_opened(past: Past) -> None:

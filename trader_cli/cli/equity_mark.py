@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trader_cli.cli.context import make_client
 from trader_cli.cli.records import number
 from trader_cli.clock import SystemClock
+from trader_cli.engine.remembered import ACCOUNT_NEW
 from trader_cli.journal.journal import Journal
 from trader_cli.trading.equity import EquityReading, begin, rebase
 from trader_cli.trading.risk_view import EQUITY_ROW, equity_row, read_equity_state
@@ -35,5 +36,7 @@ async def mark_present_equity(
     with Journal.open(settings.journal_path, SystemClock()) as journal:
         known = None if account_is_new else read_equity_state(journal)
         state = begin(reading) if known is None else rebase(known, reading.account)
+        if account_is_new:
+            journal.record(ACCOUNT_NEW, {})
         journal.record(EQUITY_ROW, equity_row(state), durable=True)
     invocation.say(f"the high-water mark is now {number(reading.account)} USDT")

@@ -27,6 +27,8 @@ DECISION: Final = "decision"
 REFUSAL: Final = "refusal"
 TRADE: Final = "trade"
 RESUME: Final = "resumed"
+ACCOUNT_NEW: Final = "account_new"
+"""Kind of the row that says that the account began anew: what was open before is nobody's."""
 
 _DAY_MS: Final = 86_400_000
 _USED_KEPT_MS: Final = 2 * _DAY_MS
@@ -104,7 +106,7 @@ def remember(journal: Journal, *, now_ms: int, rules: BridgeRules) -> Remembered
             breaker_until_ms=breaker_until_ms,
         ),
         tallies=_tallies(trades),
-        open_decisions=_open_decisions([*decisions, *journal.rows(kind=ADOPTED)], trades),
+        open_decisions=open_decisions(journal),
         decisions=frozenset(str(row.data["decision_id"]) for row in decisions),
         newest_ms=_newest(acted),
         last_loss_ms=max(
@@ -120,8 +122,12 @@ def open_decisions(journal: Journal) -> dict[str, OpenDecision]:
     Raises:
         JournalUnavailable: the journal cannot be read.
     """
-    decisions = [*journal.rows(kind=DECISION), *journal.rows(kind=ADOPTED)]
-    return _open_decisions(decisions, journal.rows(kind=TRADE))
+    begun = journal.last(ACCOUNT_NEW)
+    after = 0 if begun is None else begun.seq
+    decisions = [
+        row for kind in (DECISION, ADOPTED) for row in journal.rows(kind=kind, after=after)
+    ]
+    return _open_decisions(decisions, journal.rows(kind=TRADE, after=after))
 
 
 def decision_row(signal: Signal, symbol: str, direction: Direction, *, is_add: bool) -> JsonObject:
