@@ -57,14 +57,15 @@ class Forge:
             "out": str(out),
             "err": str(err),
         }
-        with self._lanes[lane].makefile("rw") as line:
-            line.write(json.dumps(order) + "\n")
-            line.flush()
-            answer = line.readline()
-        assert answer, "the forge died"
-        outcome = int(answer), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
-        self._free.put(lane)
-        return outcome
+        try:
+            with self._lanes[lane].makefile("rw") as line:
+                line.write(json.dumps(order) + "\n")
+                line.flush()
+                answer = line.readline()
+            assert answer, "the forge died"
+            return int(answer), out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+        finally:
+            self._free.put(lane)  # also of a dead forge: the next command must say so, not wait
 
     def close(self) -> None:
         """End the forge."""
