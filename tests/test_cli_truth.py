@@ -399,3 +399,13 @@ def test_what_was_closed_tells_at_which_price(trader: Trader, words: tuple[str, 
     [order] = trader.json("position", *words).data["orders"]
 
     assert Decimal(order["average_price"]) > 0
+
+
+@pytest.mark.parametrize("words", [("paper", "fault"), ("paper", "fault", "no"), ("order", "no")])
+def test_a_verb_that_is_missing_or_wrong_is_answered_with_those_there_are(
+    trader: Trader, words: tuple[str, ...]
+) -> None:
+    outcome = trader.json(*words)
+
+    assert outcome.code == 2
+    assert ("list" in outcome.error["advice"], "\n" in outcome.error["message"]) == (True, False)

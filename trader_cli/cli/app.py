@@ -85,7 +85,11 @@ def _dispatch(invocation: Invocation, words: list[str]) -> int:
         shown.epilog = f"\b\n{SHARED_OPTIONS_HELP}"
     try:
         answer = command.main(
-            words[1:], prog_name=f"trader {words[0]}", standalone_mode=False, obj=invocation
+            words[1:],
+            prog_name=f"trader {words[0]}",
+            standalone_mode=False,
+            obj=invocation,
+            max_content_width=120,
         )
     except typer.TyperException as error:
         raise UsageError(error.format_message(), advice=_hint(error)) from error
@@ -109,7 +113,11 @@ def _learn_environment(invocation: Invocation) -> None:
 
 def _hint(error: object) -> str | None:
     context = getattr(error, "ctx", None)
-    return None if context is None else f"see `{context.command_path} --help`"
+    if context is None:
+        return None
+    verbs = getattr(context.command, "commands", None)  # of a group whose verb is missing or wrong
+    known = "" if verbs is None else f"known: {', '.join(verbs)}; "
+    return f"{known}see `{context.command_path} --help`"
 
 
 def _refuse(shared: SharedOptions, command: str, error: UsageError) -> int:

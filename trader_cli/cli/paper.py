@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trader_cli.cli import paper_market
 from trader_cli.cli.arguments import Symbol, positive_number
-from trader_cli.cli.invocation import Answer, Json, Table, invocation_of
+from trader_cli.cli.invocation import Answer, Invocation, Json, Table, invocation_of
 from trader_cli.cli.output import pairs
 from trader_cli.cli.paper_fault import app as fault_app
 from trader_cli.cli.paper_home import settings_of_paper
 from trader_cli.cli.records import number
 from trader_cli.clock import SystemClock
+
+if TYPE_CHECKING:
+    from trader_cli.paper.process import PaperOptions
 
 app = typer.Typer(
     help="The embedded paper exchange: it outlives the command that starts it.",
@@ -25,8 +28,11 @@ app = typer.Typer(
 app.add_typer(fault_app, name="fault")
 
 
-@app.command("serve")
-def serve(
+@app.command("serve", help="Run the exchange in the foreground until Ctrl-C.")
+@app.command(
+    "start", help="Start the exchange in the background; one that runs already is left running."
+)
+def begin(
     context: typer.Context,
     files: paper_market.Files = None,
     market: paper_market.Kind = None,
@@ -37,10 +43,8 @@ def serve(
     latency: paper_market.Latency = None,
     upstream: paper_market.Upstream = None,
     upstream_stream: paper_market.UpstreamStream = None,
-) -> int:
-    """Run the exchange in the foreground until Ctrl-C."""
-    from trader_cli.paper.service import serve as serve_exchange
-
+) -> Answer | int:
+    """Begin to serve the market that was asked for: one command by two names."""
     invocation = invocation_of(context)
     settings = settings_of_paper(invocation)
     options = paper_market.market_options(
@@ -55,45 +59,27 @@ def serve(
         upstream_url=upstream,
         upstream_stream_url=upstream_stream,
     )
-    serve_exchange(
-        settings.home,
+    if context.info_name == "serve":
+        return _serve(invocation, settings.home, options)
+    return _start(settings.home, options, market)
+
+
+def _serve(invocation: Invocation, home: Path, options: PaperOptions) -> int:
+    from trader_cli.paper.service import serve
+
+    serve(
+        home,
         options,
         on_ready=lambda endpoint: invocation.say(f"serving on {endpoint.rest_url}, Ctrl-C ends it"),
     )
     return 0
 
 
-@app.command("start")
-def start(
-    context: typer.Context,
-    files: paper_market.Files = None,
-    market: paper_market.Kind = None,
-    speed: paper_market.Speed = None,
-    seed: paper_market.Seed = None,
-    symbols: paper_market.Symbols = None,
-    begins: paper_market.Begins = None,
-    latency: paper_market.Latency = None,
-    upstream: paper_market.Upstream = None,
-    upstream_stream: paper_market.UpstreamStream = None,
-) -> Answer:
-    """Start the exchange in the background; one that runs already is left running."""
+def _start(home: Path, options: PaperOptions, market: str | None) -> Answer:
     from trader_cli.paper.process import ensure_running
 
-    settings = settings_of_paper(invocation_of(context))
-    options = paper_market.market_options(
-        settings.paper,
-        market=market,
-        files=files,
-        speed=speed,
-        seed=seed,
-        symbols=symbols,
-        start_ms=begins,
-        latency_ms=latency,
-        upstream_url=upstream,
-        upstream_stream_url=upstream_stream,
-    )
-    ensure_running(settings.home, SystemClock(), options)
-    answer = _status("Paper exchange", settings.home)
+    ensure_running(home, SystemClock(), options)
+    answer = _status("Paper exchange", home)
     paper_market.check_runs(market, answer.data.get("market"))
     return answer
 
