@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from trader_cli.clock import Clock
+from trader_cli.journal.disk_wait import aside
 
 LOG_BYTES_MAX: Final = 5_000_000
 _LOOK_EVERY_S: Final = 10.0
@@ -42,4 +44,4 @@ async def keep_small(log_files: Iterable[Path], *, clock: Clock) -> None:
         await clock.sleep(_LOOK_EVERY_S)
         for log_file in files:
             with contextlib.suppress(OSError):
-                put_aside_if_large(log_file)
+                await aside(partial(put_aside_if_large, log_file))
