@@ -337,14 +337,20 @@ async def test_an_exit_that_the_exchange_does_not_know_is_sent_again_at_once(
     assert floor.clock.monotonic() < LOOK_AFTER_S + 0.5
 
 
-async def test_protecting_a_naked_position_by_hand_ends_before_it_was_naked_for_too_long(
-    floor: Floor,
+@pytest.mark.parametrize("naked", [True, False])
+async def test_protecting_by_hand_ends_before_a_position_can_be_naked_for_too_long(
+    floor: Floor, naked: bool
 ) -> None:
-    floor.venue.hold("0.01")
+    """The stop that rests meanwhile may get stuck at firing as soon as it is looked at."""
+    if naked:
+        floor.venue.hold("0.01")
+    else:
+        await open_long(floor)
     floor.venue.fail_always("place_conditional", unknown())
-    spec = ProtectionSpec(stop_price=Decimal(94_000))
+    spec = ProtectionSpec(stop_price=Decimal(94_100))
+    began_s = floor.clock.monotonic()
 
     done = await floor.run(PositionManager(floor.orders).protect(SYMBOL, spec, source="p"))
 
     assert not done.is_stopped
-    assert floor.clock.monotonic() <= floor.orders.policy.protect_within_s + 0.5
+    assert floor.clock.monotonic() - began_s <= floor.orders.policy.protect_within_s + 0.5

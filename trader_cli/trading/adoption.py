@@ -25,7 +25,6 @@ from trader_cli.trading.beliefs import (
 from trader_cli.trading.brackets import Protection, covers
 from trader_cli.trading.order_desk import OrderDesk
 from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.order_tracker import RESOLVE_S
 from trader_cli.trading.pnl import fills_of
 from trader_cli.trading.position_terms import Adopted
 from trader_cli.trading.position_view import unprotected_ms
@@ -40,8 +39,8 @@ async def protect_measured(
         orders.client.get_open_algo_orders(position.symbol), _plan(orders, position, spec)
     )
     was_naked = not any(covers(position, row) for row in algos)
-    # A naked position waits for the proof of nothing: whoever asked has to know in time.
-    within_s = orders.policy.protect_within_s if was_naked else RESOLVE_S
+    # Also while another stop rests: it may fire, or vanish, and whoever asked has to know in time.
+    within_s = orders.policy.protect_within_s
     protection = await orders.protect(position, plan, source=source, resolve_s=within_s)
     if was_naked and protection.is_stopped:
         belief = _belief(orders, position)
