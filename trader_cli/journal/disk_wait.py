@@ -48,6 +48,7 @@ class Errands:
 
 def _begun(work: Callable[[], _T]) -> Future[_T]:
     done: Future[_T] = Future()
+    done.set_running_or_notify_cancel()  # whoever waits may be cancelled, what is begun goes on
 
     def run() -> None:
         try:
