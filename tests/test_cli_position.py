@@ -434,6 +434,33 @@ def test_a_bracket_whose_trailing_stop_does_not_rest_says_so(tmp_path: Path) -> 
         assert trader("paper", "stop").code == 0
 
 
+def test_a_position_is_protected_and_closed_with_the_weight_that_others_leave(
+    tmp_path: Path,
+) -> None:
+    trader = Trader(root=tmp_path)
+    assert trader("paper", "start").code == 0
+    try:
+        opened = trader.json("position", "open", SYMBOL, "long", "--qty", "0.003", "--no-stop")
+        assert opened.code == 0, opened.err
+        endpoint = recorded_endpoint(trader.home)
+        assert endpoint is not None
+        other = OtherProgram(
+            rest_url=endpoint.rest_url, api_key=endpoint.api_key, api_secret=endpoint.api_secret
+        )
+        used = trader.json("account", "info").data["weight_used_1m"]
+        for _ in range(max(0, 2_120 - used) // 40 + 1):
+            other.ask("GET", "/fapi/v1/openOrders")
+        trader.json("account", "info")  # the first that is told of it
+
+        protected = trader.json("position", "protect", SYMBOL, "--stop", "-3%")
+        closed = trader.json("position", "close", SYMBOL)
+
+        assert (protected.code, closed.code) == (0, 0), (protected.err, closed.err)
+        assert (other.positions(), other.orders()) == ([], [])
+    finally:
+        assert trader("paper", "stop").code == 0
+
+
 def test_kill_leaves_nothing_of_ours_or_others(either: Place) -> None:
     either.open()
     either.foreign("SELL", "0.002", "SHORT")

@@ -17,6 +17,7 @@ from uuid import uuid4
 from trader_cli.cli.banner import banner
 from trader_cli.cli.invocation import Answer, Invocation
 from trader_cli.clock import SystemClock
+from trader_cli.urgency import insisting
 
 if TYPE_CHECKING:
     from trader_cli.cli.absent_journal import AbsentJournal
@@ -36,12 +37,15 @@ WEIGHT_KEPT_FOR_EXITS: Final = 600
 """Left by commands that only look or open: an engine's stops and exits need the rest."""
 
 _LEAVES_LITTLE: Final = frozenset(
+    {"run", "order cancel", "order cancel-all", "order resolve", "risk halt"}
+)
+_PROTECTS_OR_CLOSES: Final = frozenset(
     {
-        *("run", "order cancel", "order cancel-all", "order resolve"),
         *("order stop-loss", "order take-profit", "order trailing-stop"),
-        *("position close", "position reduce", "position protect", "position adopt", "risk halt"),
+        *("position close", "position reduce", "position protect", "position adopt"),
     }
 )
+"""What these read belongs to a stop or to a close, and leaves nothing to others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +129,9 @@ def trade(invocation: Invocation, act: Callable[[Desk], Awaitable[Answer]]) -> A
     """Run a command that works with the account, its orders, its positions or the risk module."""
 
     async def main() -> Answer:
-        async with open_session(invocation) as session, open_desk(session) as desk:
-            return await act(desk)
+        with insisting(when=invocation.command in _PROTECTS_OR_CLOSES):
+            async with open_session(invocation) as session, open_desk(session) as desk:
+                return await act(desk)
 
     return asyncio.run(main())
 
