@@ -472,10 +472,11 @@ def test_an_interrupted_send_says_what_is_in_doubt(trader: Trader) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
+    # What is written down may still be on its way; what the exchange was struck by has left.
+    while not any(row["struck"] for row in trader.json("paper", "fault", "list").data["faults"]):
+        assert running.poll() is None
     with closing(sqlite3.connect(trader.home / "paper" / "journal.db")) as journal:
-        query = "SELECT client_order_id FROM intents WHERE status = 'sent'"
-        while (sent := journal.execute(query).fetchone()) is None:
-            assert running.poll() is None
+        sent = journal.execute("SELECT client_order_id FROM intents").fetchone()
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
     assert trader("paper", "fault", "clear").code == 0
