@@ -1043,7 +1043,7 @@ async def test_restart_after_a_fill_that_nobody_saw_protects_it(world: Rig) -> N
     await world.start()
     await world.until(world.stops, within_s=3)
 
-    assert [row["triggerPrice"] for row in world.stops()] == ["94833.80"]
+    assert [Decimal(row["triggerPrice"]) for row in world.stops()] == [Decimal("94833.8")]
     world.decide("CUT_LOSS")
     await world.until(lambda: world.quantity() == 0, within_s=4)
 
