@@ -244,7 +244,7 @@ class LiveTradingEngine:
         """Raise if something is left that must not be taken for a good end."""
         unproven = self._emergency.unproven
         if unproven is not None:
-            problems = "; ".join(unproven.problems) or "something was still there"
+            problems = "; ".join(unproven.problems[-3:]) or "something was still there"
             raise NotFlat(
                 f"killed, and not proven flat: {problems}",
                 advice="Run `trader kill --all` until it ends with 0.",
