@@ -20,7 +20,7 @@ from trader_cli.journal.errors import JournalCorrupt, JournalUnavailable
 from trader_cli.journal.files import FILE_MODE, ensure_private_directory, sync_directory
 
 _VERSION: Final = 1
-BY_UPDATE: Final = "CREATE INDEX IF NOT EXISTS intents_by_update ON intents (updated_ms)"
+_BY_UPDATE: Final = "CREATE INDEX IF NOT EXISTS intents_by_update ON intents (updated_ms)"
 """Journals made before this index was thought of get it with their next write."""
 
 _SCHEMA: Final = f"""
@@ -41,7 +41,7 @@ CREATE TABLE intents (
 ) WITHOUT ROWID;
 CREATE INDEX intents_by_source ON intents (source);
 CREATE INDEX intents_by_status ON intents (status);
-{BY_UPDATE};
+{_BY_UPDATE};
 PRAGMA user_version = {_VERSION};
 """
 _CHECKPOINT_PAGES: Final = 4_000  # a checkpoint costs two fsyncs on the path of some order
@@ -103,6 +103,47 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+class WritingConnection:
+    """The connection that rows are written by; the first transaction opens it."""
+
+    def __init__(self, path: Path, opener: Opener) -> None:
+        self._path = path
+        self._opener = opener
+        self._connection: sqlite3.Connection | None = None
+        self._flags: tuple[str, int] | None = None
+
+    @contextmanager
+    def transaction(self, *, durable: bool, lock_ms: int) -> Iterator[sqlite3.Connection]:
+        """Run what is inside in one transaction; `lock_ms` bounds the wait for other writers.
+
+        Raises:
+            JournalUnavailable: nothing of it is written.
+        """
+        connection = self._connection or self._connected(lock_ms)
+        with translated(self._path):
+            self._set_flags(connection, "FULL" if durable else "NORMAL", lock_ms)
+        with transaction(connection, self._path):
+            yield connection
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _connected(self, wait_ms: int) -> sqlite3.Connection:
+        connection = self._opener(self._path, wait_ms=wait_ms)
+        with translated(self._path):
+            connection.execute(_BY_UPDATE)
+        self._connection = connection
+        return connection
+
+    def _set_flags(self, connection: sqlite3.Connection, synchronous: str, wait_ms: int) -> None:
+        if self._flags != (synchronous, wait_ms):
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+            connection.execute(f"PRAGMA busy_timeout={wait_ms}")
+            self._flags = (synchronous, wait_ms)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

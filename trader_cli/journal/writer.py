@@ -27,7 +27,7 @@ from typing import Any, Final, TypeVar
 
 from trader_cli.clock import Clock
 from trader_cli.errors import TraderError
-from trader_cli.journal.database import BY_UPDATE, Opener, transaction, translated, unavailable
+from trader_cli.journal.database import Opener, WritingConnection, unavailable
 from trader_cli.journal.errors import JournalCorrupt, JournalLate, JournalUnavailable
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -74,28 +74,20 @@ class Writer:
         self._path = path
         self._clock = clock
         self._tell = tell
-        self._opener = opener
+        self._file = WritingConnection(path, opener)
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._flags: tuple[str, int] | None = None
         self._state = threading.Lock()
         self._current: _Job | None = None
         self._posted: _Job | None = None
         self._stuck: _Job | None = None
         self._given_up: set[_Job] = set()
         self._waiting: deque[_Job] = deque()
-        self._open = 0
         self._kept_open = 0
         self._last_words: Callable[[], None] = lambda: None
         self._refusal: str | None = None
         self._is_over = False
         self._pause = threading.Event()
-
-    @property
-    def is_idle(self) -> bool:
-        """True while nothing is in line: what is written elsewhere now keeps its order."""
-        return self._open == 0
 
     @property
     def is_behind(self) -> bool:
@@ -211,7 +203,6 @@ class Writer:
                 raise unavailable(self._path, self._refusal)
             if (self.is_behind and not job.kept) or self._kept_open >= _KEPT_MAX:
                 raise unavailable(self._path, "the disk does not answer")
-            self._open += 1
             self._kept_open += job.kept
             self._started()
             self._queue.put(job)
@@ -347,7 +338,6 @@ class Writer:
 
     def _settled(self, job: _Job) -> None:
         with self._state:
-            self._open -= 1
             self._kept_open -= job.kept
             was_behind = bool(self._given_up)
             self._given_up.discard(job)
@@ -356,29 +346,13 @@ class Writer:
             self._tell(f"journal {self._path}: the disk answers again; what waited is written")
 
     def _in_transaction(self, job: _Job) -> object:
-        connection = self._connection or self._connected(job.lock_ms)
-        with translated(self._path):
-            self._set_flags(connection, "FULL" if job.durable else "NORMAL", job.lock_ms)
-        with transaction(connection, self._path):
+        with self._file.transaction(durable=job.durable, lock_ms=job.lock_ms) as connection:
             return job.work(connection)
-
-    def _connected(self, wait_ms: int) -> sqlite3.Connection:
-        self._connection = self._opener(self._path, wait_ms=wait_ms)
-        with translated(self._path):
-            self._connection.execute(BY_UPDATE)
-        return self._connection
-
-    def _set_flags(self, connection: sqlite3.Connection, synchronous: str, wait_ms: int) -> None:
-        if self._flags != (synchronous, wait_ms):
-            connection.execute(f"PRAGMA synchronous={synchronous}")
-            connection.execute(f"PRAGMA busy_timeout={wait_ms}")
-            self._flags = (synchronous, wait_ms)
 
     def _end(self) -> None:
         # The reader goes first: whoever closes a file last writes the log back into it.
         self._last_words()
-        if self._connection is not None:
-            self._connection.close()
+        self._file.close()
 
     def _break_off(self) -> None:
         """Answer whoever waits or comes; they need not know that a fault of our own is why."""
