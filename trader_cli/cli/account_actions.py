@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import known
+from trader_cli.cli.order_terms import known
 from trader_cli.cli.output import cell, moment, pairs
 from trader_cli.cli.records import TIME_HEAD, asset_json, number, summary_json
 from trader_cli.config_environ import Environment

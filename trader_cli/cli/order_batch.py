@@ -30,14 +30,13 @@ from trader_cli.cli.order_actions import (
     MarketWish,
     SizeWish,
     after_exits,
-    checked,
     conditional_request,
     expired_in_part,
-    known,
     leg_of,
     limit_request,
     market_request,
 )
+from trader_cli.cli.order_terms import checked, known
 from trader_cli.cli.output import error_to_json
 from trader_cli.cli.prices import price_wish
 from trader_cli.cli.records import order_json, orders_table, request_json

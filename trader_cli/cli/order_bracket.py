@@ -9,16 +9,8 @@ from enum import StrEnum, unique
 from trader_cli.cli.context import Desk
 from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import (
-    LimitWish,
-    SizeWish,
-    checked,
-    exchange_rate,
-    known,
-    limit_request,
-    on_steps,
-    price_at,
-)
+from trader_cli.cli.order_actions import LimitWish, SizeWish, limit_request
+from trader_cli.cli.order_terms import checked, exchange_rate, known, on_steps, price_at
 from trader_cli.cli.output import pairs
 from trader_cli.cli.position_actions import exits_failure
 from trader_cli.cli.position_opening import entry_failure

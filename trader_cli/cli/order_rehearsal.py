@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json
-from trader_cli.cli.order_actions import known, on_steps
+from trader_cli.cli.order_terms import known, on_steps
 from trader_cli.cli.records import number, order_json, orders_table
 from trader_cli.domain.client_id import is_own
 from trader_cli.domain.instrument import round_price_in_favour, round_quantity_down

@@ -9,8 +9,9 @@ from typing import Final
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import known, one_order
+from trader_cli.cli.order_actions import one_order
 from trader_cli.cli.order_rehearsal import would_amend, would_cancel, would_cancel_all
+from trader_cli.cli.order_terms import known
 from trader_cli.cli.output import cell, moment
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (

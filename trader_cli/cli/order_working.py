@@ -9,15 +9,8 @@ from decimal import Decimal
 from trader_cli.cli.context import Desk
 from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import (
-    SizeWish,
-    after_exits,
-    held_position,
-    known,
-    on_steps,
-    place,
-    sides,
-)
+from trader_cli.cli.order_actions import SizeWish, after_exits, place
+from trader_cli.cli.order_terms import held_position, known, on_steps, sides
 from trader_cli.cli.output import pairs
 from trader_cli.cli.records import number, order_json, orders_table
 from trader_cli.domain.numbers import to_text

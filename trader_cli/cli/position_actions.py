@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import exchange_rate, held_position, known, with_average
+from trader_cli.cli.order_actions import with_average
+from trader_cli.cli.order_terms import exchange_rate, held_position, known
 from trader_cli.cli.output import pairs
 from trader_cli.cli.prices import PriceWish
 from trader_cli.cli.records import (

@@ -9,7 +9,7 @@ from trader_cli.cli.context import Desk
 from trader_cli.cli.foreign_actions import adopter, warn_or_refuse
 from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import held_position, known
+from trader_cli.cli.order_terms import held_position, known
 from trader_cli.cli.position_actions import (
     as_held,
     closed_answer,

@@ -10,7 +10,7 @@ from typing import Final
 from trader_cli.cli.context import Desk
 from trader_cli.cli.foreign_actions import care, found_json, say
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import known
+from trader_cli.cli.order_terms import known
 from trader_cli.cli.output import cell, pairs
 from trader_cli.cli.position_actions import view_json
 from trader_cli.cli.records import number, positions_table

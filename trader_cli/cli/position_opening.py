@@ -12,7 +12,7 @@ from trader_cli.cli.context import Desk
 from trader_cli.cli.foreign_actions import warn_or_refuse
 from trader_cli.cli.interrupts import ctrl_c_ends_entry
 from trader_cli.cli.invocation import Answer, Json, Table
-from trader_cli.cli.order_actions import known
+from trader_cli.cli.order_terms import known
 from trader_cli.cli.output import pairs
 from trader_cli.cli.position_actions import (
     exits_failure,

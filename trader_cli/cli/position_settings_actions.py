@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Answer, Json
-from trader_cli.cli.order_actions import held_position, known
+from trader_cli.cli.order_terms import held_position, known
 from trader_cli.cli.output import pairs
 from trader_cli.cli.position_actions import refuse_leverage
 from trader_cli.cli.records import number

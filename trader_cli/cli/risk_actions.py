@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from trader_cli.cli.context import Desk, latch_of, settings_of
 from trader_cli.cli.invocation import Answer, Invocation, Json, Table
-from trader_cli.cli.order_actions import checked, sides
+from trader_cli.cli.order_terms import checked, sides
 from trader_cli.cli.output import moment, pairs
 from trader_cli.cli.records import number, request_json
 from trader_cli.clock import SystemClock
