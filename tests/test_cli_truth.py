@@ -409,3 +409,10 @@ def test_a_verb_that_is_missing_or_wrong_is_answered_with_those_there_are(
 
     assert outcome.code == 2
     assert ("list" in outcome.error["advice"], "\n" in outcome.error["message"]) == (True, False)
+
+
+def test_a_span_that_is_none_is_refused_in_a_sentence(trader: Trader) -> None:
+    outcome = trader.json("run", "--bridge", "bridge", "--for", "0s")
+
+    assert outcome.code == 2
+    assert "90s, 15m" in outcome.error["message"]

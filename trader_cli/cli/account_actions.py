@@ -113,7 +113,10 @@ async def show_income(
             name: ", ".join(f"{amount} {asset}" for asset, amount in amounts.items())
             for name, amounts in data["sums"].items()
         }
-        return [Table(title=title, columns=columns, rows=cells), pairs("Sums", sums)]
+        return [
+            Table(title=title, columns=columns, rows=cells),
+            pairs("Sums" if sums else "Sums: none", sums),
+        ]
 
     return Answer(data=data, tables=tables)
 

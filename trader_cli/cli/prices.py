@@ -72,7 +72,7 @@ def price_wish(text: str) -> PriceWish:
         if number <= 0:
             raise ValueError(f"{text} is not above zero")
         if text.strip().startswith("+"):
-            raise ValueError(f"{text} is no distance: those end in % or t (ticks)")
+            raise ValueError(f"{text}: a number takes no sign, a distance ends in % or t (ticks)")
         return PriceWish(number=number)
     sign, number_text, unit = match.groups()
     return PriceWish(

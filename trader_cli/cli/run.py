@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trader_cli.cli.arguments import duration_ms, symbol_name
+from trader_cli.cli.arguments import duration_ms, strict, symbol_name
 from trader_cli.cli.invocation import invocation_of
 from trader_cli.cli.run_actions import RunWish, run_engine
 
@@ -32,7 +32,9 @@ def run(
     ] = None,
     for_ms: Annotated[
         int | None,
-        typer.Option("--for", parser=duration_ms, metavar="DURATION", help="end after 90s, 15m …"),
+        typer.Option(
+            "--for", parser=strict(duration_ms), metavar="DURATION", help="end after 90s, 15m …"
+        ),
     ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="act on every decision that is there, then end")
