@@ -185,17 +185,11 @@ def _install_node(client: Client, folder: Path) -> str:
     if (folder / "node_modules").exists():
         return ""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), *client.requirements],
-        capture_output=True,
-        text=True,
-        timeout=_INSTALL_WITHIN_S,
-        check=False,
-    )
-    if done.returncode != 0:
+    options = ("--no-audit", "--no-fund", "--prefix", str(folder))
+    trouble = _step([npm, "install", *options, *client.requirements])
+    if trouble:
         shutil.rmtree(folder / "node_modules", ignore_errors=True)
-        return done.stderr
-    return ""
+    return trouble
 
 
 def _install(client: Client, folder: Path, python: Path) -> str:
@@ -214,13 +208,22 @@ def _install(client: Client, folder: Path, python: Path) -> str:
         ],
     )
     for command in commands:
+        trouble = _step(command)
+        if trouble:
+            shutil.rmtree(venv, ignore_errors=True)
+            return trouble
+    return ""
+
+
+def _step(command: Sequence[str]) -> str:
+    """Run one step of an installation; return what went wrong, "" if nothing did."""
+    try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_INSTALL_WITHIN_S, check=False
         )
-        if done.returncode != 0:
-            shutil.rmtree(venv, ignore_errors=True)
-            return f"{' '.join(command)}\n{done.stderr}"
-    return ""
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(command)}\nnot done within {_INSTALL_WITHIN_S} s"
+    return "" if done.returncode == 0 else f"{' '.join(command)}\n{done.stderr}"
 
 
 def _run(client: Client, folder: Path, python: Path, endpoint: dict[str, Any]) -> Outcome:
