@@ -34,6 +34,10 @@ from trader_cli.paper.venue import VenueSettings
 from trader_cli.trading.kill import KillResult, RawOrder, kill
 
 NO_CONNECTION = NotSent("connection refused")
+READING_WEIGHT = 85
+"""Both lists of orders without a symbol, and the positions."""
+
+WEIGHT_A_MINUTE = 2_400
 
 
 class Scene:
@@ -203,6 +207,24 @@ async def test_a_read_that_failed_is_never_taken_for_none(scene: Scene, method: 
 
     assert (result.done, result.flat) == (False, False)
     assert "connection refused" in result.problems
+
+
+async def test_reads_that_keep_failing_leave_weight_for_the_orders(scene: Scene) -> None:
+    scene.venue.fail_always("get_positions", NO_CONNECTION)
+
+    result = await scene.kill(deadline_s=30)
+
+    assert 10 < result.rounds < 0.75 * WEIGHT_A_MINUTE / READING_WEIGHT
+
+
+async def test_what_resists_is_not_asked_about_beyond_the_weight_of_a_minute(scene: Scene) -> None:
+    scene.venue.hold("0.01")
+    scene.venue.fail_always("send", NO_CONNECTION)
+
+    result = await scene.kill(deadline_s=30)
+
+    assert not result.flat
+    assert result.rounds * READING_WEIGHT < WEIGHT_A_MINUTE * 0.75
 
 
 async def test_rows_that_cannot_be_read_are_cancelled_by_their_raw_ids(scene: Scene) -> None:
@@ -375,6 +397,7 @@ async def test_what_was_in_flight_before_the_latch_is_waited_for(scene: Scene) -
     assert result.flat
     assert scene.is_empty
     assert scene.clock.now_ms() >= START_MS + 6_000
+    assert result.rounds < 12  # nothing is read while only time can tell
 
 
 async def test_an_engine_that_acknowledges_shortens_the_wait(scene: Scene) -> None:

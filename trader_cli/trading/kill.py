@@ -54,8 +54,13 @@ _T = TypeVar("_T")
 DEADLINE_S: Final = 30.0
 _IN_FLIGHT_MARGIN_MS: Final = 1_000
 _PAUSE_S: Final = 0.1
-_PAUSE_S_MAX: Final = 1.0
+_PAUSE_S_MAX: Final = 2.0
+"""Doubled from the first pause, this is what a minute's weight allows: a round reads for 85."""
+
 _QUIET_POLL_S: Final = 0.1
+_QUIET_LOOKS: Final = 10
+"""Looks whether the engine is quiet between two reads of an account that holds nothing."""
+
 _PARALLEL_MAX: Final = 20
 _SWEEP_FROM: Final = 2
 _READS_DENIED_MAX: Final = 2
@@ -189,13 +194,16 @@ class _Kill:
             if seen is not None and not wanted and self._is_quiet:
                 self.done = True
                 break
-            if seen is not None and wanted:
+            if seen is not None and not wanted:
+                await self._wait_for_quiet()
+                continue
+            if seen is not None:
                 await self._bounded(self._act(seen), "a round of cancelling and closing")
                 # The first look after acting is at once; only what resists is waited for.
-                await self.clock.sleep(min(pause_s, self._left_s))
-                pause_s = min(pause_s + _PAUSE_S, _PAUSE_S_MAX)
             else:
-                await self.clock.sleep(min(_QUIET_POLL_S, self._left_s))
+                pause_s = max(pause_s, _PAUSE_S)
+            await self.clock.sleep(min(pause_s, self._left_s))
+            pause_s = min(max(2 * pause_s, _PAUSE_S), _PAUSE_S_MAX)
         if not self.done:
             await self._put_stops_back()
         self._journal("kill_ended", {"done": self.done, "rounds": self.rounds})
@@ -224,6 +232,13 @@ class _Kill:
         if self.engine_quiet is not None and self.engine_quiet():
             return True
         return self.halted and self.clock.monotonic() >= self.quiet_s
+
+    async def _wait_for_quiet(self) -> None:
+        """Wait until nothing can arrive any more, but not so long that what arrives would rest."""
+        for _ in range(_QUIET_LOOKS):
+            if self._is_quiet or self._left_s <= 0:
+                break
+            await self.clock.sleep(min(_QUIET_POLL_S, self._left_s))
 
     async def _wait_out_block(self) -> bool:
         """Wait until requests are allowed again; False if that is beyond the deadline."""
