@@ -13,8 +13,8 @@ import pytest
 from tests.support.paper_desk import PaperDesk, paper_desk
 from trader_cli.domain.terms import MarginType
 from trader_cli.errors import NotSent, OutcomeUnknown, RateLimited, Rejected, UsageError, VenueError
-from trader_cli.paper.faults import ANSWERS, FaultKind
-from trader_cli.trading.account_settings import move_margin
+from trader_cli.paper.api.faults import ANSWERS, FaultKind
+from trader_cli.trading.positions.account_settings import move_margin
 
 SYMBOL = "BTCUSDT"
 REFUSING = [FaultKind.TOO_MANY_REQUESTS, FaultKind.BANNED]

@@ -13,12 +13,12 @@ from tests.support.paper import KEYS
 from tests.support.paper_transport import ORIGIN, MemorySession
 from trader_cli.errors import UsageError
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
-from trader_cli.trading.beliefs import ADOPTED_ROW, read_beliefs
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import Adopted
-from trader_cli.trading.protection_spec import ProtectionSpec
-from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.beliefs import ADOPTED_ROW, read_beliefs
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import Adopted
+from trader_cli.trading.risk.risk_manager import RiskManager
 
 STOP = ProtectionSpec(stop_price=Decimal(94_500))
 

@@ -24,10 +24,10 @@ from trader_cli.errors import (
     UsageError,
 )
 from trader_cli.journal.halt import HaltedBy
-from trader_cli.trading.batch import BatchItem, place_batch
-from trader_cli.trading.bracket import Bracketed, rest_bracket
-from trader_cli.trading.order_desk import Placed
-from trader_cli.trading.recording import AMEND_PATIENCE_S
+from trader_cli.trading.orders.batch import BatchItem, place_batch
+from trader_cli.trading.orders.bracket import Bracketed, rest_bracket
+from trader_cli.trading.orders.order_desk import Placed
+from trader_cli.trading.orders.recording import AMEND_PATIENCE_S
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from trader_cli.domain.account import Position
 from trader_cli.domain.terms import PositionSide
 from trader_cli.journal.journal import Journal
 from trader_cli.journal.reading import JournalRow
-from trader_cli.trading.beliefs import (
+from trader_cli.trading.positions.beliefs import (
     ADOPTED_ROW,
     SUM_ROW,
     Belief,
@@ -25,7 +25,7 @@ from trader_cli.trading.beliefs import (
     remember_position,
     remember_protected,
 )
-from trader_cli.trading.position_view import unprotected_ms
+from trader_cli.trading.positions.position_view import unprotected_ms
 
 BOTH = PositionSide.BOTH
 KEY = (SYMBOL, BOTH)

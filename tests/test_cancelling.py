@@ -21,7 +21,7 @@ from trader_cli.errors import (
     Rejected,
     VenueError,
 )
-from trader_cli.trading.order_manager import ExitsMayRest
+from trader_cli.trading.orders.order_manager import ExitsMayRest
 
 ENTRY = LimitRequest(
     symbol=SYMBOL,

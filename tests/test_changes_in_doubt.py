@@ -18,10 +18,10 @@ from trader_cli.domain.order import ConditionalRequest, LimitRequest, MarketRequ
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.domain.terms import ExecutionType, OrderStatus, OrderType, Side
 from trader_cli.errors import NotSent, OutcomeUnknown, RefusedByRisk, UsageError
-from trader_cli.trading.changing import amending, doubting
-from trader_cli.trading.order_desk import Placed
-from trader_cli.trading.reconcile import reconcile
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.trading.orders.order_desk import Placed
+from trader_cli.trading.positions.reconcile import reconcile
+from trader_cli.trading.risk.changing import amending, doubting
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 OLD, NEW = Decimal(90_000), Decimal(91_000)
 BLIND = NotSent("no connection")

@@ -26,7 +26,7 @@ from tests.support.fault_matrix import (
     Trial,
     matrix,
 )
-from trader_cli.paper.faults import FaultKind
+from trader_cli.paper.api.faults import FaultKind
 
 TRIED = "test_the_exchange_ends_as_intended_and_the_exit_code_tells_the_truth"
 UNCHANGED = (2, 3, 4, 5, 6, 8)

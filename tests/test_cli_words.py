@@ -33,7 +33,7 @@ from trader_cli.cli.recent_views import RecentViews
 from trader_cli.cli.shared_options import SharedOptions, split_shared
 from trader_cli.domain.terms import TimeInForce
 from trader_cli.errors import UsageError
-from trader_cli.trading.risk_terms import RiskView
+from trader_cli.trading.risk.risk_terms import RiskView
 
 HEAVY = ("binance", "aiohttp", "pydantic")
 

@@ -26,7 +26,7 @@ from trader_cli.domain.terms import MarginType
 from trader_cli.errors import ConfigError, PermissionDenied, UsageError
 from trader_cli.journal.errors import JournalCorrupt
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.limits_in_force import (
+from trader_cli.trading.risk.limits_in_force import (
     JournaledLimits,
     confirmed,
     limits_in_force,
@@ -35,7 +35,7 @@ from trader_cli.trading.limits_in_force import (
     read_limits,
     write_limits,
 )
-from trader_cli.trading.risk_manager import RiskLimits
+from trader_cli.trading.risk.risk_manager import RiskLimits
 
 ROOT = Path(__file__).parent.parent
 KEY = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk1234"

@@ -13,12 +13,12 @@ from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.terms import Direction, PositionSide, Side
 from trader_cli.errors import NotSent
-from trader_cli.paper.faults import FaultKind
-from trader_cli.trading.beliefs import read_beliefs
-from trader_cli.trading.drift import Cause, Drift, cause_of
-from trader_cli.trading.position_terms import EntryStyle
-from trader_cli.trading.protection_spec import ProtectionSpec
-from trader_cli.trading.reconcile import reconcile
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.beliefs import read_beliefs
+from trader_cli.trading.positions.drift import Cause, Drift, cause_of
+from trader_cli.trading.positions.position_terms import EntryStyle
+from trader_cli.trading.positions.reconcile import reconcile
 
 SYMBOL = "BTCUSDT"
 SPEC = ProtectionSpec(stop_price=Decimal(94_500), take_profit_price=Decimal(96_000))

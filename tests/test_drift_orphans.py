@@ -17,7 +17,7 @@ from trader_cli.domain.terms import (
     TimeInForce,
     WorkingType,
 )
-from trader_cli.trading.drift import is_orphan
+from trader_cli.trading.positions.drift import is_orphan
 
 S = "BTCUSDT"
 

@@ -15,7 +15,7 @@ from tests.support.engine_rig import SYMBOL, Rig, rig
 from tests.support.paper import START_MS, PaperVenue
 from tests.support.paper_transport import MemoryResponse, MemorySession
 from trader_cli.domain.rules import BridgeRules
-from trader_cli.paper.protocol import HttpRequest
+from trader_cli.paper.protocol.messages import HttpRequest
 
 DAY_MS = 86_400_000
 WIDE = {"leverage": 5, "stop_loss_pct": 50, "take_profit_pct": 90}

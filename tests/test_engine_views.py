@@ -26,8 +26,8 @@ from trader_cli.domain.terms import (
 from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.views import EngineViews
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.equity import EquityReading
-from trader_cli.trading.risk_terms import EntryBlock
+from trader_cli.trading.risk.equity import EquityReading
+from trader_cli.trading.risk.risk_terms import EntryBlock
 
 ID = "trd-0123456789abcdef0123-en0"
 RESTING = Order(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader_cli.trading.equity import (
+from trader_cli.trading.risk.equity import (
     BreachWatch,
     EquityReading,
     EquityState,

@@ -17,13 +17,13 @@ from trader_cli.domain.rules import BridgeRules
 from trader_cli.domain.terms import AlgoStatus, Direction
 from trader_cli.engine.protecting import is_stuck
 from trader_cli.errors import NotSent, OutcomeUnknown, RateLimited, VenueError
-from trader_cli.paper.faults import FaultKind
-from trader_cli.trading.brackets import Protection
-from trader_cli.trading.order_tracker import RESOLVE_S
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import EntryStyle, Opened
-from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
-from trader_cli.trading.sending import EXIT_PATIENCE_S, LOOK_AFTER_S
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.trading.orders.brackets import Protection
+from trader_cli.trading.orders.order_tracker import RESOLVE_S
+from trader_cli.trading.orders.protection_spec import ProtectionPlan, ProtectionSpec
+from trader_cli.trading.orders.sending import EXIT_PATIENCE_S, LOOK_AFTER_S
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import EntryStyle, Opened
 
 ALGO = "/fapi/v1/algoOrder"
 

@@ -13,10 +13,10 @@ from trader_cli.domain.client_id import Leg
 from trader_cli.domain.order import ConditionalRequest, MarketRequest, Order
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side, WorkingType
 from trader_cli.errors import Rejected
-from trader_cli.trading.flatness import READ_AGAIN_S, held_everywhere, held_positions
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import EntryStyle
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.orders.flatness import READ_AGAIN_S, held_everywhere, held_positions
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import EntryStyle
 
 STOPPED = ProtectionSpec(stop_price=Decimal(94_000))
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH

@@ -30,9 +30,9 @@ from trader_cli.journal.errors import JournalLate, JournalUnavailable
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.journal.writer import Writer
-from trader_cli.trading.order_desk import OrderDesk
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.trading.orders.order_desk import OrderDesk
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 
 class Disk:

@@ -28,14 +28,14 @@ from trader_cli.errors import RateLimited, Rejected
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
-from trader_cli.paper.faults import FaultKind
-from trader_cli.trading.bracket import rest_bracket
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import EntryStyle, Opened
-from trader_cli.trading.protection_spec import ProtectionSpec
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.trading.orders.bracket import rest_bracket
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import EntryStyle, Opened
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 KEPT = 300

@@ -29,8 +29,8 @@ from trader_cli.errors import (
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.journal.errors import JournalUnavailable, LatchNotWritten
 from trader_cli.journal.halt import HaltedBy, HaltLatch
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.venue import VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.venue.venue import VenueSettings
 from trader_cli.trading.kill import KillResult, RawOrder, kill
 
 NO_CONNECTION = NotSent("connection refused")

@@ -27,8 +27,8 @@ from trader_cli.domain.terms import Side
 from trader_cli.errors import NotFlat, PartialFailure
 from trader_cli.journal.errors import LatchNotWritten
 from trader_cli.journal.halt import Halt, HaltedBy, HaltLatch
-from trader_cli.paper.faults import FaultKind
-from trader_cli.paper.protocol import HttpRequest
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.paper.protocol.messages import HttpRequest
 
 ALGO = "/fapi/v1/algoOrder"
 ORDER = "/fapi/v1/order"

@@ -20,10 +20,10 @@ from trader_cli.engine.market_board import MarketBoard
 from trader_cli.errors import NotSent
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.journal import Journal
-from trader_cli.trading import equity
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
-from trader_cli.trading.risk_view import EQUITY_ROW, day_result, equity_row, read_equity_state
+from trader_cli.trading.risk import equity
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
+from trader_cli.trading.risk.risk_view import EQUITY_ROW, day_result, equity_row, read_equity_state
 
 DAY_MS = 86_400_000
 OPEN = Decimal(10_000)

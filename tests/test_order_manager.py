@@ -50,9 +50,9 @@ from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy
 from trader_cli.journal.index import IntentRecord
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.brackets import Resting, WouldTrigger
-from trader_cli.trading.order_desk import Placed
-from trader_cli.trading.order_tracker import OrderTracker
+from trader_cli.trading.orders.brackets import Resting, WouldTrigger
+from trader_cli.trading.orders.order_desk import Placed
+from trader_cli.trading.orders.order_tracker import OrderTracker
 
 REFUSED_CONNECTION = NotSent("connection refused")
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from tests.support.scripted_market import Trader, kinds
-from trader_cli.paper.core import VenueSettings
-from trader_cli.paper.params import Params
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.venue.core import VenueSettings
 
 BTC = Params({"symbol": "BTCUSDT"})
 STOP = {"triggerPrice": "59000", "closePosition": "true"}

@@ -23,7 +23,7 @@ from tests.benchmarks.history import write_history
 from trader_cli.clock import SystemClock
 from trader_cli.paper import process
 from trader_cli.paper.process import PaperEndpoint, PaperOptions, ensure_running
-from trader_cli.paper.service import STATE_FILE
+from trader_cli.paper.serving.service import STATE_FILE
 
 _CLIENTS = 4
 _ACKNOWLEDGED_MIN = 200

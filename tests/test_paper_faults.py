@@ -27,10 +27,10 @@ from trader_cli.domain.terms import Side
 from trader_cli.errors import NotSent, OutcomeUnknown, RateLimited, Rejected, VenueError
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
-from trader_cli.paper.faults import ACTS, ANSWERS, FaultKind, Faults
-from trader_cli.paper.market import Attention, MarketTick
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.throttling import is_spared
+from trader_cli.paper.api.faults import ACTS, ANSWERS, FaultKind, Faults
+from trader_cli.paper.api.throttling import is_spared
+from trader_cli.paper.markets.market import Attention, MarketTick
+from trader_cli.paper.state.state import MemoryState
 
 D = Decimal
 ORDER = "/fapi/v1/order"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from trader_cli.paper.gathering import GatheringTransport
+from trader_cli.paper.serving.gathering import GatheringTransport
 
 
 class Wire(asyncio.Transport):

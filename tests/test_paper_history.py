@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader_cli.paper.history import (
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.history import (
     INTERVALS,
     agg_trades,
     funding_history,
@@ -19,8 +20,7 @@ from trader_cli.paper.history import (
     recent_trades,
     ticker_24h,
 )
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market_synthetic import SyntheticMarket
+from trader_cli.paper.markets.synthetic import SyntheticMarket
 
 BIRTH_MS = 1_790_000_000_123
 HOUR_MS = 3_600_000

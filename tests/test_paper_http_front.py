@@ -16,10 +16,10 @@ from tests.support.paper import (
     SteadyMarket,
     paper_server,
 )
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.faults import FaultKind
-from trader_cli.paper.http_front import NotPlain, read_first_line, read_head
-from trader_cli.paper.limits import RateLimitSettings
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.paper.serving.http_front import NotPlain, read_first_line, read_head
 
 TIME = b"GET /fapi/v1/time HTTP/1.1\r\nHost: x\r\n\r\n"
 PING = b"GET /fapi/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n"

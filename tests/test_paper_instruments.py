@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 
 from trader_cli.domain.instrument import check_notional, check_price, check_quantity
-from trader_cli.paper.instruments import CONTRACTS, Contract
-from trader_cli.paper.instruments_contract import contract
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.params import Params
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS, Contract
+from trader_cli.paper.contracts.instruments_contract import contract
+from trader_cli.paper.markets.synthetic import SyntheticMarket
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 every_contract = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=lambda row: row.symbol)
 

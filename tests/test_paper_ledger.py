@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader_cli.domain.terms import PositionSide, Side
-from trader_cli.paper.ledger import (
+from trader_cli.paper.books.ledger import (
     FillEffect,
     PositionRecord,
     apply_fill,

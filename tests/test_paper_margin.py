@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.paper import PaperVenue
 from trader_cli.domain.account import LeverageBracket
-from trader_cli.paper import margin
-from trader_cli.paper.instruments import CONTRACTS
+from trader_cli.paper.books import margin
+from trader_cli.paper.contracts.instruments import CONTRACTS
 
 D = Decimal
 BTC = CONTRACTS["BTCUSDT"].brackets

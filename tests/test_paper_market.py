@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from trader_cli.domain.terms import Side
 from trader_cli.errors import UsageError
-from trader_cli.paper.history import interval_bounds
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import Market, MarketTick
-from trader_cli.paper.market_path import PricePath, join
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.params import Params
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.history import interval_bounds
+from trader_cli.paper.markets.market import Market, MarketTick
+from trader_cli.paper.markets.price_path import PricePath, join
+from trader_cli.paper.markets.synthetic import SyntheticMarket
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 BIRTH_MS = 1_790_000_000_123
 DAY_MS = 86_400_000

@@ -22,21 +22,21 @@ from trader_cli.cli.paper_market import check_runs, market_options
 from trader_cli.errors import NotSent, UsageError
 from trader_cli.paper import process
 from trader_cli.paper.__main__ import _parser
-from trader_cli.paper.auth import KeyPair
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.history import klines as candles_of
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market_character import with_characters
-from trader_cli.paper.market_choice import choose_market
-from trader_cli.paper.market_jumps import RandomJumps
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.params import Params
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.character import with_characters
+from trader_cli.paper.markets.history import klines as candles_of
+from trader_cli.paper.markets.jumps import RandomJumps
+from trader_cli.paper.markets.replay_clock import ReplayClock
+from trader_cli.paper.markets.synthetic import SyntheticMarket
 from trader_cli.paper.process import MarketKind, PaperOptions
-from trader_cli.paper.protocol import HttpRequest
-from trader_cli.paper.replay_clock import ReplayClock
-from trader_cli.paper.service import build_exchange
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.protocol.auth import KeyPair
+from trader_cli.paper.protocol.messages import HttpRequest
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.serving.market_choice import choose_market
+from trader_cli.paper.serving.service import build_exchange
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 D = Decimal
 BIRTH_MS = 1_790_000_000_123
@@ -338,7 +338,7 @@ def test_choosing_a_market_imports_no_server() -> None:
     """Every command reads the options; none may pay for the exchange."""
     script = (
         "import sys, trader_cli.cli.paper_market;"
-        "heavy = ('aiohttp', 'trader_cli.paper.venue');"
+        "heavy = ('aiohttp', 'trader_cli.paper.venue.venue');"
         "print([name for name in sys.modules if name.startswith(heavy)])"
     )
     done = subprocess.run(

@@ -16,9 +16,9 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.paper.market import MarketTick
-from trader_cli.paper.matching import RestingBook, walk
-from trader_cli.paper.records import OrderRecord
+from trader_cli.paper.books.matching import RestingBook, walk
+from trader_cli.paper.markets.market import MarketTick
+from trader_cli.paper.state.records import OrderRecord
 
 TOUCH = tick(bid="100.0", ask="100.1", size="5")
 

@@ -17,17 +17,17 @@ from trader_cli.clock import SystemClock
 from trader_cli.domain.terms import Side
 from trader_cli.errors import NotSent, UsageError
 from trader_cli.paper import process
-from trader_cli.paper.history import agg_trades, klines
-from trader_cli.paper.market import Candle, FundingSettled
-from trader_cli.paper.market_candles import DAY_MS, HOUR_MS, MINUTE_MS, CandleMemory
-from trader_cli.paper.market_choice import Chosen
-from trader_cli.paper.market_mirror import Deal, Marks, MirrorMarket, Quote
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.mirror import mirrored
-from trader_cli.paper.params import Params
+from trader_cli.paper.markets.candles import DAY_MS, HOUR_MS, MINUTE_MS, CandleMemory
+from trader_cli.paper.markets.history import agg_trades, klines
+from trader_cli.paper.markets.market import Candle, FundingSettled
+from trader_cli.paper.markets.mirror import Deal, Marks, MirrorMarket, Quote
+from trader_cli.paper.markets.synthetic import SyntheticMarket
 from trader_cli.paper.process import MarketKind, PaperOptions
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueRefusal, VenueSettings
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.serving.market_choice import Chosen
+from trader_cli.paper.serving.upstream import mirrored
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.venue import Venue, VenueRefusal, VenueSettings
 
 NOW_MS = 1_790_000_000_000
 D = Decimal

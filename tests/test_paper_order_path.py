@@ -17,14 +17,14 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.paper.auth import KeyPair
-from trader_cli.paper.order_desk import record_of
-from trader_cli.paper.params import Params
-from trader_cli.paper.protocol import HttpRequest, read_parameters
-from trader_cli.paper.records import OrderRecord, to_json
-from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.paper.render import pad
-from trader_cli.paper.rules import OrderWish, read_order
+from trader_cli.paper.protocol.auth import KeyPair
+from trader_cli.paper.protocol.messages import HttpRequest, read_parameters
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.protocol.refusal import VenueRefusal
+from trader_cli.paper.state.records import OrderRecord, to_json
+from trader_cli.paper.venue.order_desk import record_of
+from trader_cli.paper.venue.render import pad
+from trader_cli.paper.venue.rules import OrderWish, read_order
 
 NOW_MS = 1_800_000_000_000
 ORDER = {

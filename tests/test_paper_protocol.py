@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader_cli.paper.auth import KeyPair, KeyRing, Security, authorise
-from trader_cli.paper.limits import MessageRate, RateLimits, RateLimitSettings, RateRefusal
-from trader_cli.paper.params import Params
-from trader_cli.paper.protocol import (
+from trader_cli.paper.protocol.auth import KeyPair, KeyRing, Security, authorise
+from trader_cli.paper.protocol.limits import MessageRate, RateLimits, RateLimitSettings, RateRefusal
+from trader_cli.paper.protocol.messages import (
     HttpRequest,
     StrictParams,
     error_body,
@@ -24,10 +23,11 @@ from trader_cli.paper.protocol import (
     read_parameters,
     signed_payload,
 )
-from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.paper.stream_names import Room, StreamKind, parse_address, parse_stream
-from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS, STREAMS_MAX, Subscriptions
-from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.protocol.refusal import VenueRefusal
+from trader_cli.paper.streams.stream_names import Room, StreamKind, parse_address, parse_stream
+from trader_cli.paper.streams.subscriptions import CONNECTION_LIFE_MS, STREAMS_MAX, Subscriptions
+from trader_cli.paper.streams.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 
 NOW_MS = 1_780_000_000_000
 KEYS = KeyPair(api_key="k" * 64, api_secret="s" * 64)

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from tests.support.paper import FUNDING_MS, START_MS, SteadyMarket
 from trader_cli.domain.terms import PositionSide, Side
-from trader_cli.paper.account import Account
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import Band, FundingSettled, Market, MarketTick
-from trader_cli.paper.market_files import CandleRows, TradeRows
-from trader_cli.paper.market_replay import ReplayMarket
-from trader_cli.paper.params import Params
-from trader_cli.paper.quiet import band_of, calm_marks
-from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.paper.state import MemoryState, Window
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.books.account import Account
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.files import CandleRows, TradeRows
+from trader_cli.paper.markets.market import Band, FundingSettled, Market, MarketTick
+from trader_cli.paper.markets.replay import ReplayMarket
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.protocol.refusal import VenueRefusal
+from trader_cli.paper.state.state import MemoryState, Window
+from trader_cli.paper.venue.quiet import band_of, calm_marks
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 D = Decimal
 BEGIN_MS = (START_MS // FUNDING_MS + 1) * FUNDING_MS - 4_000

@@ -18,15 +18,15 @@ import pytest
 import trader_cli.paper
 from tests.support.paper import KEYS, PaperVenue, SteadyMarket, signature_of
 from trader_cli.domain.terms import Side
-from trader_cli.paper import rules
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.faults import FaultKind
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.paper.market import MarketTick
-from trader_cli.paper.params import Params
-from trader_cli.paper.protocol import HttpRequest
-from trader_cli.paper.refusal import VenueRefusal
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.market import MarketTick
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.paper.protocol.messages import HttpRequest
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.protocol.refusal import VenueRefusal
+from trader_cli.paper.venue import rules
 from trader_cli.wire import codes
 
 Said = tuple[int, int]
@@ -374,13 +374,14 @@ def test_least_quantity_and_step_may_lie_above_the_decimals(
 
 def test_every_code_the_exchange_says_has_its_row_here() -> None:
     said: set[int] = set()
-    for file in Path(trader_cli.paper.__path__[0]).glob("*.py"):
+    for file in Path(trader_cli.paper.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and _name(node.func).endswith("Refusal"):
                 said |= _codes(node.args[0]) if node.args else set()
             elif isinstance(node, ast.keyword) and node.arg == "code":
                 said |= _codes(node.value)
 
+    assert said, "they are found"
     assert said - REFUSALS.keys() - UNREACHED.keys() == set()
     assert [code for code in said if codes.describe(code) is None] == []
 

@@ -26,16 +26,16 @@ from tests.support.market_csv import (
 )
 from trader_cli.domain.terms import Side
 from trader_cli.errors import UsageError
-from trader_cli.paper.history import agg_trades, ticker_24h
-from trader_cli.paper.history import klines as candles_of
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import MarketTick
-from trader_cli.paper.market_files import CandleRows, TradeRows, read_files
-from trader_cli.paper.market_replay import ReplayMarket, open_replay
-from trader_cli.paper.market_tape import grain_of, tape_of
-from trader_cli.paper.params import Params
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueRefusal, VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.files import CandleRows, TradeRows, read_files
+from trader_cli.paper.markets.history import agg_trades, ticker_24h
+from trader_cli.paper.markets.history import klines as candles_of
+from trader_cli.paper.markets.market import MarketTick
+from trader_cli.paper.markets.replay import ReplayMarket, open_replay
+from trader_cli.paper.markets.tape import grain_of, tape_of
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.venue import Venue, VenueRefusal, VenueSettings
 
 UP: Prices = ("60000.0", "60010.0", "59990.0", "60005.0")
 DOWN: Prices = ("60005.0", "60008.0", "59980.0", "59985.0")

@@ -28,10 +28,10 @@ from trader_cli.domain.terms import OrderStatus, Side
 from trader_cli.errors import OutcomeUnknown
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.faults import ANSWERS, FaultKind
-from trader_cli.paper.limits import RateLimitSettings
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.api.faults import ANSWERS, FaultKind
+from trader_cli.paper.protocol.limits import RateLimitSettings
 
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
 RESTING = LIMIT | {"quantity": "0.002", "price": "94000"}

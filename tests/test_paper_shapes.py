@@ -14,8 +14,8 @@ from typing import Any, Final
 import pytest
 
 from tests.support.paper import FUNDING_MS, PaperVenue
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.faults import FaultKind
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.faults import FaultKind
 
 ORDER: Final = {
     "symbol": "BTCUSDT",

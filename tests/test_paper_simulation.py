@@ -10,8 +10,8 @@ from decimal import Decimal
 import pytest
 
 from tests.support.simulation import SYMBOLS, Actor, Simulation, scripted_day
-from trader_cli.paper.faults import ANSWERS, FaultKind
-from trader_cli.paper.state import MemoryState, Window
+from trader_cli.paper.api.faults import ANSWERS, FaultKind
+from trader_cli.paper.state.state import MemoryState, Window
 
 D = Decimal
 EVERYTHING = Window(limit=1_000_000, newest=False)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from trader_cli.paper.socket_sink import SocketSink, text_frame
+from trader_cli.paper.serving.socket_sink import SocketSink, text_frame
 
 Talk = Callable[[SocketSink, asyncio.Transport], Awaitable[None]]
 

@@ -25,14 +25,14 @@ from trader_cli.domain.terms import (
     TimeInForce,
 )
 from trader_cli.errors import BrokenInvariant
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.params import Params
-from trader_cli.paper.records import IncomeRecord, OrderRecord
-from trader_cli.paper.state import Changes, MemoryState, State, Window
-from trader_cli.paper.state_file import FileState
-from trader_cli.paper.state_log import StateLog
-from trader_cli.paper.state_tables import open_tables
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.state.records import IncomeRecord, OrderRecord
+from trader_cli.paper.state.state import Changes, MemoryState, State, Window
+from trader_cli.paper.state.state_file import FileState
+from trader_cli.paper.state.state_log import StateLog
+from trader_cli.paper.state.state_tables import open_tables
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 EVERYTHING = Window(limit=100_000)
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tests.support.scripted_market import START_MS, ScriptedMarket, Trader, kinds, tick
 from trader_cli.domain.terms import Side
-from trader_cli.paper.account import Account
-from trader_cli.paper.clearing import next_funding
-from trader_cli.paper.core import VenueSettings
-from trader_cli.paper.params import Params
-from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.paper.state import MemoryState, State
-from trader_cli.paper.state_file import FileState
+from trader_cli.paper.books.account import Account
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.protocol.refusal import VenueRefusal
+from trader_cli.paper.state.state import MemoryState, State
+from trader_cli.paper.state.state_file import FileState
+from trader_cli.paper.venue.clearing import next_funding
+from trader_cli.paper.venue.core import VenueSettings
 from trader_cli.wire import codes
 
 D = Decimal

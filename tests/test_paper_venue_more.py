@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.paper import PaperVenue
 from tests.support.scripted_market import ScriptedMarket, Trader, kinds, tick
-from trader_cli.paper.params import Params
-from trader_cli.paper.public_keys import keep_registered, registered
-from trader_cli.paper.refusal import VenueRefusal
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.protocol.public_keys import keep_registered, registered
+from trader_cli.paper.protocol.refusal import VenueRefusal
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.streams.user_streams import LISTEN_KEY_LIFE_MS, ListenKeys
 
 D = Decimal
 

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.paper import KEYS, Ear, ManualClock, PaperVenue, paper_server, signature_of
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.faults import FaultKind
-from trader_cli.paper.limits import RateLimitSettings, RateRefusal
-from trader_cli.paper.protocol import HttpRequest
-from trader_cli.paper.subscriptions import CONNECTION_LIFE_MS
-from trader_cli.paper.ws_api import HANDSHAKE_WEIGHT, TWINS, Session
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.paper.api.ws_api import HANDSHAKE_WEIGHT, TWINS, Session
+from trader_cli.paper.protocol.limits import RateLimitSettings, RateRefusal
+from trader_cli.paper.protocol.messages import HttpRequest
+from trader_cli.paper.streams.subscriptions import CONNECTION_LIFE_MS
 
 RESTING = {
     "symbol": "BTCUSDT",

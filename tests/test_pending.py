@@ -25,14 +25,14 @@ from trader_cli.domain.terms import PositionSide, Side
 from trader_cli.errors import RefusedByRisk
 from trader_cli.journal.index import IntentRecord
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.amending import Amended, amend_limit
-from trader_cli.trading.changing import amending, change_of, doubting
-from trader_cli.trading.equity import EquityState, utc_day
-from trader_cli.trading.order_desk import Placed
-from trader_cli.trading.pending import IN_FLIGHT_MS, MARK_DETAIL, with_pending
-from trader_cli.trading.recording import BEING_AMENDED
-from trader_cli.trading.risk_terms import DayResult, RestingEntry, RiskLimits, RiskView
-from trader_cli.trading.risk_view import EQUITY_ROW, RiskViewReader, equity_row
+from trader_cli.trading.orders.amending import Amended, amend_limit
+from trader_cli.trading.orders.order_desk import Placed
+from trader_cli.trading.orders.recording import BEING_AMENDED
+from trader_cli.trading.risk.changing import amending, change_of, doubting
+from trader_cli.trading.risk.equity import EquityState, utc_day
+from trader_cli.trading.risk.pending import IN_FLIGHT_MS, MARK_DETAIL, with_pending
+from trader_cli.trading.risk.risk_terms import DayResult, RestingEntry, RiskLimits, RiskView
+from trader_cli.trading.risk.risk_view import EQUITY_ROW, RiskViewReader, equity_row
 
 NOW_MS = 1_780_000_000_000
 TOTAL = Decimal(1_000)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paper_desk import PaperDesk, paper_desk
 from trader_cli.domain.account import IncomeRow
-from trader_cli.trading.pnl import day_pnl, fills_of, position_pnl
+from trader_cli.trading.positions.pnl import day_pnl, fills_of, position_pnl
 
 SYMBOL = "BTCUSDT"
 

@@ -31,10 +31,10 @@ from trader_cli.domain.terms import (
     Side,
 )
 from trader_cli.errors import NotSent, OutcomeUnknown, RefusedByRisk, Rejected, UsageError
-from trader_cli.trading.brackets import Resting
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import EntryStyle, Opened
-from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.orders.brackets import Resting
+from trader_cli.trading.orders.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import EntryStyle, Opened
 
 NO_CONNECTION = NotSent("connection refused")
 SPEC = ProtectionSpec(stop_roi_pct=Decimal("3.5"), take_profit_roi_pct=Decimal(8))

@@ -16,10 +16,10 @@ from trader_cli import errors
 from trader_cli.cli.commands import GROUPS, find_group
 from trader_cli.cli.shared_options import split_shared
 from trader_cli.errors import TraderError
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.faults import FaultKind
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.routes_control import CONTROL_ROUTES
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.paper.api.routes_control import CONTROL_ROUTES
+from trader_cli.paper.contracts.instruments import CONTRACTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"

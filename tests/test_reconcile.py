@@ -14,7 +14,7 @@ from trader_cli.domain.order import ConditionalRequest, LimitRequest, OrderReque
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.domain.terms import OrderType, Side
 from trader_cli.errors import NotSent, OutcomeUnknown, UsageError
-from trader_cli.trading.reconcile import ReconcileReport, reconcile, resolve_one
+from trader_cli.trading.positions.reconcile import ReconcileReport, reconcile, resolve_one
 
 EVENTS = {
     IntentStatus.INTENDED: [],

@@ -29,7 +29,7 @@ from trader_cli.engine.readings import Standing, held_position, standing_of
 from trader_cli.engine.remembered import OpenDecision
 from trader_cli.engine.settling import round_trip
 from trader_cli.engine.state import EngineState
-from trader_cli.paper.protocol import HttpRequest
+from trader_cli.paper.protocol.messages import HttpRequest
 
 
 @pytest.fixture

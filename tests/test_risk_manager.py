@@ -13,7 +13,7 @@ from tests.support.facts import NOW_MS, btc_instrument, day, position, risk_view
 from trader_cli.domain.order import ConditionalRequest, LimitRequest, MarketRequest, OrderRequest
 from trader_cli.domain.terms import Direction, OrderType, PositionSide, Side, TimeInForce
 from trader_cli.errors import Halted, RefusedByRisk
-from trader_cli.trading.risk_manager import (
+from trader_cli.trading.risk.risk_manager import (
     Approved,
     DayResult,
     EntryBlock,

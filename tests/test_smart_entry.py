@@ -27,8 +27,8 @@ from trader_cli.errors import (
     UsageError,
 )
 from trader_cli.journal.halt import HaltedBy
-from trader_cli.trading.chase import EntryResult, WorkEnd
-from trader_cli.trading.recording import AMEND_PATIENCE_S
+from trader_cli.trading.orders.chase import EntryResult, WorkEnd
+from trader_cli.trading.orders.recording import AMEND_PATIENCE_S
 
 QUANTITY = Decimal("0.002")
 TOUCH = Decimal("95000.0")

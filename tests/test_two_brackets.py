@@ -16,11 +16,11 @@ from trader_cli.domain.client_id import belong_together
 from trader_cli.domain.order import LimitRequest, only_reduces
 from trader_cli.domain.terms import Direction, OrderType, Side, TimeInForce
 from trader_cli.errors import PartialFailure, Rejected
-from trader_cli.trading.bracket import Bracketed, rest_bracket, waiting_trailing
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import EntryStyle
-from trader_cli.trading.protection_spec import ProtectionSpec
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.trading.orders.bracket import Bracketed, rest_bracket, waiting_trailing
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import EntryStyle
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from trader_cli.config_sections import (
 from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules, OrderDefaults
 from trader_cli.errors import ConfigError, PermissionDenied
 from trader_cli.paper.process import PaperOptions
-from trader_cli.trading.risk_manager import RiskLimits
+from trader_cli.trading.risk.risk_manager import RiskLimits
 
 CONFIG_FILE: Final = "config.toml"
 ENV_FILE: Final = ".env"

@@ -39,9 +39,9 @@ from trader_cli.domain.rules import (
     OrderDefaults,
 )
 from trader_cli.domain.terms import MarginType
-from trader_cli.paper.market_character import characters_text
+from trader_cli.paper.markets.character import characters_text
 from trader_cli.paper.process import MarketKind, PaperOptions
-from trader_cli.trading.risk_manager import RiskLimits
+from trader_cli.trading.risk.risk_manager import RiskLimits
 
 _UNSET: Final[Any] = None
 _EXPONENT_MAX: Final = 20

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules, OrderDefaults
 from trader_cli.paper.process import PaperOptions
-from trader_cli.trading.risk_manager import RiskLimits
+from trader_cli.trading.risk.risk_manager import RiskLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

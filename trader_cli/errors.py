@@ -1,7 +1,7 @@
 """Every way a command or a send can fail, each with the exit code that scripts rely on.
 
 Knows the kinds of `docs/cli-contract.md` and nothing else. A refusal by our own risk rules
-is a value (`trader_cli.trading.risk_manager.Refused`); it becomes `RefusedByRisk` only where
+is a value (`trader_cli.trading.risk.risk_manager.Refused`); it becomes `RefusedByRisk` only where
 a command has to end.
 """
 

@@ -29,7 +29,7 @@ from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.order_tracker import OrderTracker
+from trader_cli.trading.orders.order_tracker import OrderTracker
 
 EVENTS: Final = 10_000
 ROUNDS: Final = 3

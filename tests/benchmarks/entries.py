@@ -31,18 +31,18 @@ from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.exchange.streams import UserStream
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.exchange import Exchange, ExchangeSettings
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.paper.market import Market
-from trader_cli.paper.market_replay import open_replay
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueSettings
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.exchange import Exchange, ExchangeSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.market import Market
+from trader_cli.paper.markets.replay import open_replay
+from trader_cli.paper.markets.synthetic import SyntheticMarket
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.venue import Venue, VenueSettings
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 SYMBOL: Final = "BTCUSDT"
 QUANTITY: Final = Decimal("0.01")

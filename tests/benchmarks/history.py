@@ -14,9 +14,9 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.paper.records import IncomeRecord, OrderRecord, TradeRecord
-from trader_cli.paper.state import Changes
-from trader_cli.paper.state_file import FileState
+from trader_cli.paper.state.records import IncomeRecord, OrderRecord, TradeRecord
+from trader_cli.paper.state.state import Changes
+from trader_cli.paper.state.state_file import FileState
 
 _BATCH = 2_000
 _FIRST_ORDER = 34_000_000_000

@@ -34,10 +34,10 @@ from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.paper.process import PaperEndpoint, PaperOptions, ensure_running, stop
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
-from trader_cli.trading.risk_view import RiskViewReader
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
+from trader_cli.trading.risk.risk_view import RiskViewReader
 
 SYMBOL: Final = "BTCUSDT"
 ROUNDS: Final = 150

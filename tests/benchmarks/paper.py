@@ -36,7 +36,7 @@ from tests.benchmarks.venue import (
     venue_limits,
     venue_markets,
 )
-from trader_cli.paper.server import _GC_THRESHOLDS
+from trader_cli.paper.serving.server import _GC_THRESHOLDS
 
 ORDER = "/fapi/v1/order"
 _PAIR = {"api_key": KEYS.api_key, "api_secret": KEYS.api_secret}

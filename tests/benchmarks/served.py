@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import cast
 
 from trader_cli.clock import SystemClock
-from trader_cli.paper.auth import KeyPair
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.exchange import Exchange, ExchangeSettings
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.premises import bind_loopback
-from trader_cli.paper.server import serve_until_stopped
-from trader_cli.paper.state_file import FileState
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.exchange import Exchange, ExchangeSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.synthetic import SyntheticMarket
+from trader_cli.paper.protocol.auth import KeyPair
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.paper.serving.premises import bind_loopback
+from trader_cli.paper.serving.server import serve_until_stopped
+from trader_cli.paper.state.state_file import FileState
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 KEYS = KeyPair(api_key="b" * 64, api_secret="s" * 64)
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")

@@ -18,14 +18,14 @@ from trader_cli.domain.terms import (
     Side,
     TimeInForce,
 )
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import MarketTick
-from trader_cli.paper.market_files import CandleRows
-from trader_cli.paper.market_replay import ReplayMarket
-from trader_cli.paper.params import Params
-from trader_cli.paper.rules import OrderWish
-from trader_cli.paper.state import MemoryState
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.files import CandleRows
+from trader_cli.paper.markets.market import MarketTick
+from trader_cli.paper.markets.replay import ReplayMarket
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.state.state import MemoryState
+from trader_cli.paper.venue.rules import OrderWish
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 _ORDERS = 10_000
 _TICKS = 100_000

@@ -29,16 +29,16 @@ from trader_cli.errors import TraderError
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.trading.bracket import rest_bracket
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.position_terms import EntryStyle
-from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
-from trader_cli.trading.reconcile import reconcile
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.trading.orders.bracket import rest_bracket
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.orders.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.positions.position_terms import EntryStyle
+from trader_cli.trading.positions.reconcile import reconcile
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 ENTRIES = ("bracket limit", "bracket post-only", "bracket ioc", "market", "smart")
 TENDING = (

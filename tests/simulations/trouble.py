@@ -9,8 +9,8 @@ from random import Random
 
 from tests.simulations.watch import Watch
 from tests.simulations.world import SYMBOL, World
-from trader_cli.paper.fault_acts import perform
-from trader_cli.paper.faults import FaultKind
+from trader_cli.paper.api.fault_acts import perform
+from trader_cli.paper.api.faults import FaultKind
 
 ORDER = "/fapi/v1/order"
 ALGO = "/fapi/v1/algoOrder"

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.support.paper import START_MS, PaperVenue
-from trader_cli.paper.params import Params
+from trader_cli.paper.protocol.params import Params
 
 _STOPS = ("STOP_MARKET", "TRAILING_STOP_MARKET")
 

@@ -23,8 +23,8 @@ from yarl import URL
 from tests.support.engine_rig import Network
 from tests.support.paper import ManualClock, PaperVenue
 from tests.support.paper_transport import MemoryResponse, MemorySession
-from trader_cli.paper.faults import DROPPED
-from trader_cli.paper.protocol import HttpRequest
+from trader_cli.paper.api.faults import DROPPED
+from trader_cli.paper.protocol.messages import HttpRequest
 
 SYMBOL = "BTCUSDT"
 TICK = Decimal("0.1")

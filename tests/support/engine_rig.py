@@ -37,10 +37,10 @@ from trader_cli.exchange.transport import HttpSession
 from trader_cli.exchange.websocket import ConnectFailed, WebSocket
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
-from trader_cli.paper.exchange import ExchangeSettings
-from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.paper.api.exchange import ExchangeSettings
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 SYMBOL = "BTCUSDT"
 STEP_MS = 50

@@ -7,7 +7,7 @@ from decimal import Decimal
 from trader_cli.domain.account import LeverageBracket, Position
 from trader_cli.domain.instrument import Instrument
 from trader_cli.domain.terms import MarginType, PositionSide
-from trader_cli.trading.risk_terms import DayResult, MarkView, RiskView
+from trader_cli.trading.risk.risk_terms import DayResult, MarkView, RiskView
 
 NOW_MS = 1_790_000_000_000
 

@@ -49,9 +49,9 @@ from trader_cli.domain.terms import (
 from trader_cli.errors import OutcomeUnknown, Rejected, VenueError
 from trader_cli.journal.halt import HaltLatch
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import RiskLimits
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import RiskLimits
 
 START_MS = 1_780_000_000_000
 SYMBOL = "BTCUSDT"

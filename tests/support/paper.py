@@ -21,17 +21,17 @@ from urllib.parse import urlencode
 from trader_cli.clock import SystemClock
 from trader_cli.domain.instrument import round_down_to_step
 from trader_cli.domain.terms import Side
-from trader_cli.paper.auth import KeyPair
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.exchange import Exchange, ExchangeSettings
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import Candle, Depth, Funding, FundingSettled, MarketTick
-from trader_cli.paper.premises import bind_loopback
-from trader_cli.paper.protocol import HttpRequest, HttpResponse
-from trader_cli.paper.server import PaperServer
-from trader_cli.paper.state import MemoryState, State
-from trader_cli.paper.subscriptions import Connection
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.exchange import Exchange, ExchangeSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.market import Candle, Depth, Funding, FundingSettled, MarketTick
+from trader_cli.paper.protocol.auth import KeyPair
+from trader_cli.paper.protocol.messages import HttpRequest, HttpResponse
+from trader_cli.paper.serving.premises import bind_loopback
+from trader_cli.paper.serving.server import PaperServer
+from trader_cli.paper.state.state import MemoryState, State
+from trader_cli.paper.streams.subscriptions import Connection
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 START_MS = 1_780_000_000_000
 """A quiet moment in 2026: no funding for more than an hour."""
@@ -74,7 +74,7 @@ class SteadyMarket:
     """A market whose prices change only when a test says so.
 
     A level a tick holds plenty on both sides; `set_price` moves the whole book, and the one trade
-    that happens then is at the new price. Implements `trader_cli.paper.market.Market`.
+    that happens then is at the new price. Implements `trader_cli.paper.markets.market.Market`.
     """
 
     LEVEL_QUANTITY = Decimal(100)

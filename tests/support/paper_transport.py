@@ -16,9 +16,9 @@ from yarl import URL
 
 from tests.support.paper import PaperVenue
 from trader_cli.exchange.websocket import ConnectFailed, ConnectionLost, WebSocketConnect
-from trader_cli.paper.faults import DROPPED
-from trader_cli.paper.protocol import HttpRequest
-from trader_cli.paper.subscriptions import Connection, Subscriptions
+from trader_cli.paper.api.faults import DROPPED
+from trader_cli.paper.protocol.messages import HttpRequest
+from trader_cli.paper.streams.subscriptions import Connection, Subscriptions
 
 ORIGIN = "http://paper.test"
 STREAM_ORIGIN = "ws://paper.test"

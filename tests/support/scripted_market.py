@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from trader_cli.domain.terms import Side
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.market import Candle, Depth, Funding, FundingSettled, MarketTick
-from trader_cli.paper.params import Params
-from trader_cli.paper.state import MemoryState, State
-from trader_cli.paper.venue import Venue, VenueRefusal, VenueSettings
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.market import Candle, Depth, Funding, FundingSettled, MarketTick
+from trader_cli.paper.protocol.params import Params
+from trader_cli.paper.state.state import MemoryState, State
+from trader_cli.paper.venue.venue import Venue, VenueRefusal, VenueSettings
 
 START_MS = 1_780_000_000_000
 """A quiet moment in 2026: no funding for more than an hour."""

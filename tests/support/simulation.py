@@ -17,16 +17,16 @@ from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
-from trader_cli.paper.auth import KeyPair
-from trader_cli.paper.every_route import ROUTES
-from trader_cli.paper.exchange import Exchange, ExchangeSettings
-from trader_cli.paper.faults import FaultKind
-from trader_cli.paper.instruments import CONTRACTS
-from trader_cli.paper.limits import RateLimitSettings
-from trader_cli.paper.market_synthetic import SyntheticMarket
-from trader_cli.paper.protocol import HttpRequest, HttpResponse
-from trader_cli.paper.state import MemoryState, State
-from trader_cli.paper.venue import Venue, VenueSettings
+from trader_cli.paper.api.every_route import ROUTES
+from trader_cli.paper.api.exchange import Exchange, ExchangeSettings
+from trader_cli.paper.api.faults import FaultKind
+from trader_cli.paper.contracts.instruments import CONTRACTS
+from trader_cli.paper.markets.synthetic import SyntheticMarket
+from trader_cli.paper.protocol.auth import KeyPair
+from trader_cli.paper.protocol.limits import RateLimitSettings
+from trader_cli.paper.protocol.messages import HttpRequest, HttpResponse
+from trader_cli.paper.state.state import MemoryState, State
+from trader_cli.paper.venue.venue import Venue, VenueSettings
 
 KEYS = KeyPair(api_key="k" * 64, api_secret="s" * 64)
 START_MS = 1_780_000_000_000

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from trader_cli.config import Settings
     from trader_cli.journal.halt import Halt
-    from trader_cli.trading.risk_terms import RiskLimits
+    from trader_cli.trading.risk.risk_terms import RiskLimits
 
 
 def banner(settings: Settings, limits: RiskLimits, halts: Sequence[Halt]) -> str:

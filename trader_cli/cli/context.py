@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
     from trader_cli.journal.halt import HaltLatch
     from trader_cli.journal.journal import Journal
-    from trader_cli.trading.order_manager import OrderManager
-    from trader_cli.trading.position_manager import PositionManager
-    from trader_cli.trading.risk_manager import EntryBlock, RiskLimits, RiskManager
+    from trader_cli.trading.orders.order_manager import OrderManager
+    from trader_cli.trading.positions.position_manager import PositionManager
+    from trader_cli.trading.risk.risk_manager import EntryBlock, RiskLimits, RiskManager
 
 
 WEIGHT_KEPT_FOR_KILL: Final = 300
@@ -77,7 +77,7 @@ class Desk(Session):
     @cached_property
     def orders(self) -> OrderManager:
         """The order manager, the one way in for orders."""
-        from trader_cli.trading.order_manager import OrderManager
+        from trader_cli.trading.orders.order_manager import OrderManager
 
         return OrderManager(
             self.client,
@@ -93,7 +93,7 @@ class Desk(Session):
     @cached_property
     def positions(self) -> PositionManager:
         """The position manager."""
-        from trader_cli.trading.position_manager import PositionManager
+        from trader_cli.trading.positions.position_manager import PositionManager
 
         return PositionManager(self.orders)
 
@@ -212,8 +212,8 @@ def make_client(settings: Settings, *, weight_kept: int = 0) -> BinanceFuturesCl
 async def open_desk(session: Session) -> AsyncIterator[Desk]:
     """Open the journal, put the limits in force, say where the command acts."""
     from trader_cli.cli.recent_views import RecentViews
-    from trader_cli.trading.risk_manager import RiskManager
-    from trader_cli.trading.risk_view import RiskViewReader
+    from trader_cli.trading.risk.risk_manager import RiskManager
+    from trader_cli.trading.risk.risk_view import RiskViewReader
 
     settings, invocation = session.settings, session.invocation
     await session.client.know_clock()  # the day is the exchange's, from the first command on
@@ -285,8 +285,8 @@ def limits_of(
     Without a journal the configured ones hold: nothing can be opened then anyway.
     """
     from trader_cli.journal.errors import JournalUnavailable
-    from trader_cli.trading.limits_in_force import limits_in_force, read_limits, write_limits
-    from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
+    from trader_cli.trading.orders.order_tracker import NOTE_JOURNAL_MS
+    from trader_cli.trading.risk.limits_in_force import limits_in_force, read_limits, write_limits
 
     try:
         present = limits_in_force(read_limits(journal), settings.risk)
@@ -315,7 +315,7 @@ def entry_blocks(settings: Settings) -> tuple[EntryBlock, ...]:
     Live entries need a go-live attestation; while that feature does not exist there is none.
     """
     from trader_cli.config_environ import Environment
-    from trader_cli.trading.risk_manager import EntryBlock
+    from trader_cli.trading.risk.risk_manager import EntryBlock
 
     if settings.environment is not Environment.LIVE:
         return ()

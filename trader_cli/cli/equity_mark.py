@@ -9,8 +9,8 @@ from trader_cli.cli.records import number
 from trader_cli.clock import SystemClock
 from trader_cli.engine.remembered import ACCOUNT_NEW
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.equity import EquityReading, begin, rebase
-from trader_cli.trading.risk_view import EQUITY_ROW, equity_row, read_equity_state
+from trader_cli.trading.risk.equity import EquityReading, begin, rebase
+from trader_cli.trading.risk.risk_view import EQUITY_ROW, equity_row, read_equity_state
 
 if TYPE_CHECKING:
     from trader_cli.cli.invocation import Invocation

@@ -9,9 +9,9 @@ from trader_cli.cli.context import Desk
 from trader_cli.cli.invocation import Json
 from trader_cli.cli.records import order_json, position_json
 from trader_cli.domain.rules import ForeignPolicy
-from trader_cli.trading.foreign import ForeignFound, find_foreign, refuse_beside
-from trader_cli.trading.foreign_care import CaredFor, care_for
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.foreign import ForeignFound, find_foreign, refuse_beside
+from trader_cli.trading.positions.foreign_care import CaredFor, care_for
 
 _SAID: Final = frozenset({ForeignPolicy.ALERT, ForeignPolicy.PROTECT, ForeignPolicy.ADOPT})
 

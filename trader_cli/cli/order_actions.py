@@ -46,7 +46,7 @@ from trader_cli.domain.terms import (
     TimeInForce,
 )
 from trader_cli.errors import PartialFailure, RefusedByRisk, UsageError, VenueError
-from trader_cli.trading.amending import leg_of_type
+from trader_cli.trading.orders.amending import leg_of_type
 
 _TEST_ID: Final = "trd-validate"
 _BOOK_LEVELS: Final = 100

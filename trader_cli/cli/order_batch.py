@@ -43,7 +43,7 @@ from trader_cli.cli.records import order_json, orders_table, request_json
 from trader_cli.domain.order import OrderRequest
 from trader_cli.domain.terms import OrderType, TimeInForce
 from trader_cli.errors import PartialFailure, TraderError, UsageError
-from trader_cli.trading.batch import BatchItem, place_batch
+from trader_cli.trading.orders.batch import BatchItem, place_batch
 
 ITEMS_MAX: Final = 200
 _KINDS: Final = ("limit", "market", "stop-loss", "take-profit", "trailing-stop")

@@ -21,10 +21,10 @@ from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, LimitRequest, MarketRequest, Order
 from trader_cli.domain.terms import Direction, Side, TimeInForce
 from trader_cli.errors import PartialFailure, TraderError, UsageError
-from trader_cli.trading.bracket import Bracketed, refuse_bad_bracket, rest_bracket
-from trader_cli.trading.brackets import ExitOutcome, Resting
-from trader_cli.trading.position_terms import EntryStyle, Opened
-from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.orders.bracket import Bracketed, refuse_bad_bracket, rest_bracket
+from trader_cli.trading.orders.brackets import ExitOutcome, Resting
+from trader_cli.trading.orders.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.positions.position_terms import EntryStyle, Opened
 
 
 @unique

@@ -16,8 +16,8 @@ from trader_cli.domain.order import AlgoOrder, LimitRequest, Order, only_reduces
 from trader_cli.domain.protection import check_stop, check_take_profit
 from trader_cli.domain.terms import Direction, OrderType, Side
 from trader_cli.errors import Rejected, UsageError
-from trader_cli.trading.flatness import held_everywhere
-from trader_cli.trading.risk_manager import Refused
+from trader_cli.trading.orders.flatness import held_everywhere
+from trader_cli.trading.risk.risk_manager import Refused
 
 
 async def would_amend(

@@ -28,8 +28,8 @@ from trader_cli.domain.numbers import to_text
 from trader_cli.domain.order import AlgoOrder, Order, only_reduces
 from trader_cli.domain.terms import AlgoStatus, OrderStatus
 from trader_cli.errors import PartialFailure, Rejected, TraderError, UsageError
-from trader_cli.trading.order_manager import ExitsMayRest
-from trader_cli.trading.order_tracker import Resolution
+from trader_cli.trading.orders.order_manager import ExitsMayRest
+from trader_cli.trading.orders.order_tracker import Resolution
 
 _DAY_MS: Final = 86_400_000
 _ASKED_TOGETHER_MAX: Final = 30

@@ -24,8 +24,8 @@ from trader_cli.domain.terms import (
     Side,
 )
 from trader_cli.errors import UsageError
-from trader_cli.trading.fitting import fit, known_instrument
-from trader_cli.trading.risk_manager import Refused
+from trader_cli.trading.orders.fitting import fit, known_instrument
+from trader_cli.trading.risk.risk_manager import Refused
 
 
 async def checked(desk: Desk, request: OrderRequest) -> tuple[OrderRequest, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from trader_cli.domain.order import LimitRequest
 from trader_cli.domain.rules import Fallback
 from trader_cli.domain.terms import Direction, Side, TimeInForce
 from trader_cli.errors import PartialFailure, TraderError, UsageError, VenueError
-from trader_cli.trading.chase import EntryResult
+from trader_cli.trading.orders.chase import EntryResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ def begin(
 
 
 def _serve(invocation: Invocation, home: Path, options: PaperOptions) -> int:
-    from trader_cli.paper.service import serve
+    from trader_cli.paper.serving.service import serve
 
     serve(
         home,

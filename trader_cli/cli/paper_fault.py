@@ -60,7 +60,7 @@ def arm(
     ] = None,
 ) -> Answer:
     """Arm a failure; one that happens at a moment happens now unless --path names a request."""
-    from trader_cli.paper.faults import FaultKind
+    from trader_cli.paper.api.faults import FaultKind
     from trader_cli.paper.process import arm_fault
 
     if kind not in {*FaultKind}:

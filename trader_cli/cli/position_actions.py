@@ -41,11 +41,11 @@ from trader_cli.errors import (
     TraderError,
     UsageError,
 )
-from trader_cli.trading.brackets import ExitOutcome, Protection, Resting, WouldTrigger
-from trader_cli.trading.flatness import held_everywhere, held_positions
-from trader_cli.trading.position_terms import Closed
-from trader_cli.trading.position_view import PositionView
-from trader_cli.trading.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.orders.brackets import ExitOutcome, Protection, Resting, WouldTrigger
+from trader_cli.trading.orders.flatness import held_everywhere, held_positions
+from trader_cli.trading.orders.protection_spec import ProtectionSpec, TrailingPlan
+from trader_cli.trading.positions.position_terms import Closed
+from trader_cli.trading.positions.position_view import PositionView
 
 
 async def list_positions(desk: Desk) -> Answer:

@@ -32,7 +32,7 @@ from trader_cli.domain.instrument import Instrument, round_quantity_down
 from trader_cli.domain.numbers import HUNDRED
 from trader_cli.domain.terms import Direction
 from trader_cli.errors import Rejected, TraderError, UsageError
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ from trader_cli.cli.output import cell, pairs
 from trader_cli.cli.position_actions import view_json
 from trader_cli.cli.records import number, positions_table
 from trader_cli.errors import NotFlat, TraderError
-from trader_cli.trading.drift import Drift
-from trader_cli.trading.foreign import find_foreign
-from trader_cli.trading.foreign_care import CaredFor
-from trader_cli.trading.pnl import CurrentPnl, PositionPnl
-from trader_cli.trading.reconcile import ReconcileReport, Unresolved, reconcile
+from trader_cli.trading.positions.drift import Drift
+from trader_cli.trading.positions.foreign import find_foreign
+from trader_cli.trading.positions.foreign_care import CaredFor
+from trader_cli.trading.positions.pnl import CurrentPnl, PositionPnl
+from trader_cli.trading.positions.reconcile import ReconcileReport, Unresolved, reconcile
 
 _TOLD_MAX: Final = 5
 """Differences named in one sentence; the table and `drifts` have them all."""

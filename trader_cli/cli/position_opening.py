@@ -37,10 +37,10 @@ from trader_cli.errors import (
     TraderError,
     UsageError,
 )
-from trader_cli.trading.fitting import fit
-from trader_cli.trading.position_terms import Opened
-from trader_cli.trading.protection_spec import ProtectionPlan, ProtectionSpec
-from trader_cli.trading.risk_manager import Refused
+from trader_cli.trading.orders.fitting import fit
+from trader_cli.trading.orders.protection_spec import ProtectionPlan, ProtectionSpec
+from trader_cli.trading.positions.position_terms import Opened
+from trader_cli.trading.risk.risk_manager import Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

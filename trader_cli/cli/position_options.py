@@ -10,7 +10,7 @@ import typer
 from trader_cli.cli.arguments import positive_number
 from trader_cli.cli.prices import PriceWish, price_wish
 from trader_cli.errors import UsageError
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
 
 Usd = Annotated[
     Decimal | None,

@@ -13,7 +13,7 @@ from trader_cli.cli.records import number
 from trader_cli.domain.account import Position
 from trader_cli.domain.terms import Direction, MarginType
 from trader_cli.errors import VenueError
-from trader_cli.trading.position_view import PositionView, liquidation_distance_pct
+from trader_cli.trading.positions.position_view import PositionView, liquidation_distance_pct
 
 
 async def set_leverage(desk: Desk, symbol: str, value: int | None) -> Answer:

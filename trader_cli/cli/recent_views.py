@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from trader_cli.clock import Clock
-from trader_cli.trading.risk_terms import RiskView
+from trader_cli.trading.risk.risk_terms import RiskView
 
 FRESH_S: Final = 3.0
 

@@ -21,10 +21,10 @@ from trader_cli.domain.numbers import HUNDRED, ZERO
 from trader_cli.domain.order import LimitRequest, MarketRequest, OrderRequest
 from trader_cli.domain.terms import IncomeType, Side
 from trader_cli.errors import Halted, UsageError
-from trader_cli.trading.equity import day_start_ms
-from trader_cli.trading.exposure import total_exposure
-from trader_cli.trading.other_assets import is_margin
-from trader_cli.trading.risk_manager import RiskLimits, RiskView
+from trader_cli.trading.risk.equity import day_start_ms
+from trader_cli.trading.risk.exposure import total_exposure
+from trader_cli.trading.risk.other_assets import is_margin
+from trader_cli.trading.risk.risk_manager import RiskLimits, RiskView
 
 if TYPE_CHECKING:
     from trader_cli.config import Settings
@@ -73,7 +73,7 @@ def show_limits(invocation: Invocation, *, accept: bool) -> Answer:
         UsageError: the operator did not confirm. JournalUnavailable: what holds is not known.
     """
     from trader_cli.journal.journal import Journal
-    from trader_cli.trading.limits_in_force import (
+    from trader_cli.trading.risk.limits_in_force import (
         JournaledLimits,
         confirmed,
         limits_in_force,

@@ -25,7 +25,7 @@ from trader_cli.domain.numbers import ZERO
 from trader_cli.domain.order import AlgoOrder, Order
 from trader_cli.domain.terms import MarginType, PositionSide
 from trader_cli.engine.wallet_book import WalletBook
-from trader_cli.trading.other_assets import MARGIN_ASSET
+from trader_cli.trading.risk.other_assets import MARGIN_ASSET
 
 _ENDED_KEPT: Final = 4_096
 _TOLD_KEPT: Final = 256

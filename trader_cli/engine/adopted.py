@@ -13,8 +13,8 @@ from typing import Final
 from trader_cli.domain.signal import Command, Signal
 from trader_cli.domain.terms import Direction
 from trader_cli.journal.reading import JournalRow
-from trader_cli.trading.beliefs import ADOPTED_ROW
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.beliefs import ADOPTED_ROW
 
 ADOPTED: Final = ADOPTED_ROW
 

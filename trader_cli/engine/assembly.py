@@ -15,9 +15,9 @@ from trader_cli.engine.options import EngineOptions
 from trader_cli.engine.views import EngineViews
 from trader_cli.exchange.binance_futures_client import BinanceFuturesClient
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.order_manager import OrderManager
-from trader_cli.trading.position_manager import PositionManager
-from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.trading.orders.order_manager import OrderManager
+from trader_cli.trading.positions.position_manager import PositionManager
+from trader_cli.trading.risk.risk_manager import RiskManager
 
 
 def assemble(

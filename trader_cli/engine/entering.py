@@ -27,11 +27,11 @@ from trader_cli.engine.protecting import Protecting
 from trader_cli.engine.remembered import DECISION, REFUSAL, decision_row, refusal_row
 from trader_cli.errors import RefusedByRisk, TraderError
 from trader_cli.journal.errors import JournalUnavailable
-from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
-from trader_cli.trading.position_terms import Opened
-from trader_cli.trading.protection_spec import ProtectionSpec
-from trader_cli.trading.risk_terms import Refused
-from trader_cli.trading.sizing import Sized, clamp_leverage
+from trader_cli.trading.orders.order_tracker import NOTE_JOURNAL_MS
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.position_terms import Opened
+from trader_cli.trading.risk.risk_terms import Refused
+from trader_cli.trading.risk.sizing import Sized, clamp_leverage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from trader_cli.domain.account import IncomeRow
 from trader_cli.domain.numbers import ZERO
-from trader_cli.trading.equity import TRANSFER_TYPES, day_start_ms
+from trader_cli.trading.risk.equity import TRANSFER_TYPES, day_start_ms
 
 _OVERLAP_MS: Final = 15 * 60_000
 """How late a row may appear behind its own time."""

@@ -56,7 +56,7 @@ from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.halt import HaltedBy, HaltLatch
 from trader_cli.journal.journal import Journal
 from trader_cli.trading.kill import KillResult
-from trader_cli.trading.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_manager import RiskManager
 
 _TICK_S: Final = 0.25
 _FLUSH_S: Final = 2.0

@@ -26,14 +26,14 @@ from trader_cli.engine.ledger import Ledger
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.errors import VenueError
 from trader_cli.journal.journal import Journal
-from trader_cli.trading import equity
-from trader_cli.trading.equity import BreachWatch, EquityReading, EquityState
-from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
-from trader_cli.trading.other_assets import others, rate_symbol
+from trader_cli.trading.orders.order_tracker import NOTE_JOURNAL_MS
 from trader_cli.trading.ports import Venue
-from trader_cli.trading.risk_manager import RiskManager
-from trader_cli.trading.risk_terms import DayResult, EntryBlock, RiskView
-from trader_cli.trading.risk_view import (
+from trader_cli.trading.risk import equity
+from trader_cli.trading.risk.equity import BreachWatch, EquityReading, EquityState
+from trader_cli.trading.risk.other_assets import others, rate_symbol
+from trader_cli.trading.risk.risk_manager import RiskManager
+from trader_cli.trading.risk.risk_terms import DayResult, EntryBlock, RiskView
+from trader_cli.trading.risk.risk_view import (
     EQUITY_ROW,
     RESULT_TYPES,
     day_result,

@@ -10,7 +10,7 @@ from pathlib import Path
 from trader_cli.bridge.feedback import Source
 from trader_cli.domain.rules import BridgeRules, EntryPolicy, ForeignRules
 from trader_cli.engine.advisors import AdvisorProgram
-from trader_cli.trading.risk_terms import EntryBlock
+from trader_cli.trading.risk.risk_terms import EntryBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

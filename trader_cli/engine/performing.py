@@ -32,7 +32,7 @@ from trader_cli.engine.settling import Settling
 from trader_cli.engine.symbol_worker import SymbolWorker
 from trader_cli.journal.errors import JournalUnavailable, LatchNotWritten
 from trader_cli.journal.halt import HaltedBy
-from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
+from trader_cli.trading.orders.order_tracker import NOTE_JOURNAL_MS
 
 
 class Performer:

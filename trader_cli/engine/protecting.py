@@ -17,10 +17,10 @@ from trader_cli.domain.terms import AlgoStatus
 from trader_cli.engine.facts import PositionSeen, ProtectionSeen, StopPassed
 from trader_cli.engine.hands import Hands, shown
 from trader_cli.errors import TraderError
-from trader_cli.trading.brackets import Protection, Resting, covers
-from trader_cli.trading.flatness import held_position
-from trader_cli.trading.position_terms import Opened
-from trader_cli.trading.protection_spec import ProtectionSpec
+from trader_cli.trading.orders.brackets import Protection, Resting, covers
+from trader_cli.trading.orders.flatness import held_position
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.position_terms import Opened
 
 _STUCK_MS: Final = 2_000
 """A stop that fires has been sent on within milliseconds; longer, and it is stuck."""

@@ -25,7 +25,7 @@ from trader_cli.engine.remembered import (
 )
 from trader_cli.errors import VenueError
 from trader_cli.journal.errors import JournalUnavailable
-from trader_cli.trading.order_tracker import RESOLVE_S
+from trader_cli.trading.orders.order_tracker import RESOLVE_S
 
 _STREAM_WAIT_S: Final = 5.0
 _PAUSE_S: Final = 1.0

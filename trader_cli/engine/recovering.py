@@ -31,9 +31,9 @@ from trader_cli.engine.readings import (
 )
 from trader_cli.engine.remembered import OpenDecision
 from trader_cli.errors import VenueError
-from trader_cli.trading.order_tracker import RESOLVE_S
-from trader_cli.trading.protection_spec import ProtectionSpec
-from trader_cli.trading.reconcile import reconcile
+from trader_cli.trading.orders.order_tracker import RESOLVE_S
+from trader_cli.trading.orders.protection_spec import ProtectionSpec
+from trader_cli.trading.positions.reconcile import reconcile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,8 @@ from trader_cli.engine.hands import Hands, shown
 from trader_cli.engine.remembered import TRADE, trade_row
 from trader_cli.errors import TraderError, VenueError
 from trader_cli.journal.errors import JournalUnavailable
-from trader_cli.trading.order_tracker import NOTE_JOURNAL_MS
-from trader_cli.trading.other_assets import Rates, in_usdt, others, rate_symbol
+from trader_cli.trading.orders.order_tracker import NOTE_JOURNAL_MS
+from trader_cli.trading.risk.other_assets import Rates, in_usdt, others, rate_symbol
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5

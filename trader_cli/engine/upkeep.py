@@ -18,15 +18,15 @@ from trader_cli.journal.archive import Expired, Sweep
 from trader_cli.journal.disk_wait import aside
 from trader_cli.journal.errors import JournalUnavailable
 from trader_cli.journal.journal import Journal
-from trader_cli.trading.beliefs import (
+from trader_cli.trading.positions.beliefs import (
     POSITION_ROW,
     PROTECTED_ROW,
     held,
     read_beliefs,
     summed_up_to,
 )
-from trader_cli.trading.equity import day_start_ms
-from trader_cli.trading.risk_view import EQUITY_ROW
+from trader_cli.trading.risk.equity import day_start_ms
+from trader_cli.trading.risk.risk_view import EQUITY_ROW
 
 _DAY_MS: Final = 86_400_000
 _EVERY_S: Final = 6 * 3_600.0

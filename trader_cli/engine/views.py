@@ -15,8 +15,8 @@ from trader_cli.engine.account_mirror import AccountMirror
 from trader_cli.engine.loss_watch import LossWatch
 from trader_cli.engine.market_board import MarketBoard
 from trader_cli.trading.ports import HaltFact, IntentJournal, Venue
-from trader_cli.trading.risk_terms import EntryBlock, HaltView, MarkView, RiskView
-from trader_cli.trading.risk_view import resting_entries
+from trader_cli.trading.risk.risk_terms import EntryBlock, HaltView, MarkView, RiskView
+from trader_cli.trading.risk.risk_view import resting_entries
 
 _MINUTE_MS: Final = 60_000
 _STREAM_LAG_MS: Final = 2_000

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wishes.detach and os.fork() > 0:
         # The starter waits for this process only; its child belongs to nobody and stays.
         os._exit(0)
-    from trader_cli.paper.service import serve
+    from trader_cli.paper.serving.service import serve
 
     options = PaperOptions(
         seed=wishes.seed,

@@ -79,7 +79,7 @@ class PaperOptions:
         start_ms: market time at which a replay begins; None: a tenth of the way in.
         latency_ms: how long an order is on its way to the matching, market time.
         upstream_url, upstream_stream_url: whom to mirror, origins; None for Binance.
-        characters: how synthetic symbols differ from the usual, see `market_character`.
+        characters: how synthetic symbols differ from the usual, see `character`.
         seed: the market's, used when there is no state yet; None for the default.
         balance: USDT of a fresh account; None for the default.
         rate_limits: False switches weights and order counts off.

@@ -35,7 +35,7 @@ from trader_cli.errors import VenueError
 from trader_cli.journal.encoding import JsonObject
 from trader_cli.journal.index import IntentRecord
 from trader_cli.journal.reading import JournalRow
-from trader_cli.trading.risk_terms import Approved, Refused, RiskView
+from trader_cli.trading.risk.risk_terms import Approved, Refused, RiskView
 
 ViewSource = Callable[[str], Awaitable[RiskView]]
 """Reads, for one symbol, what a risk check may look at; raises `VenueError` if it cannot."""
