@@ -69,12 +69,12 @@ class LatchInTime:
 
     def all(self) -> list[Halt]:
         """Return every halt in force, written or not, the account's first."""
+        unwritten = self._not_written()  # before: one that is written meanwhile is in one of both
         try:
             written = self._reading.run(self._latch.all, _WAIT_S)
         except TimeoutError:
             written = [unreadable("the folder of the halts does not answer")]
-        halts = [*written, *self._not_written()]
-        return sorted(halts, key=lambda halt: halt.symbol is not None)
+        return sorted([*written, *unwritten], key=lambda halt: halt.symbol is not None)
 
     def active(self, symbol: str | None = None) -> Halt | None:
         """Return what forbids raising exposure on `symbol`, None if nothing does."""
