@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -66,3 +70,33 @@ def test_late_errand_is_waited_for_once_and_begun_anew_when_it_is_over() -> None
     disk.answer()
     assert errands.run(disk.read, 20) == "read"
     assert disk.asked == 2
+
+
+STOPPED_IN_THE_MIDDLE = """
+import os, signal, time
+from trader_cli.journal.disk_wait import Errands
+
+def look():
+    time.sleep(0.05)  # until it is waited for
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(0.02)
+    return "read"
+
+print(Errands().run(look, 1.2))
+"""
+
+
+def test_time_in_which_the_whole_process_stood_still_is_not_the_disks() -> None:
+    """A machine that is held up for half a second took its disk for dead, and dropped entries."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED_IN_THE_MIDDLE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.waitpid(process.pid, os.WUNTRACED)
+        threading.Event().wait(1.3)
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=20)
+
+    assert (out, err) == ("read\n", "")

@@ -6,11 +6,15 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from trader_cli.errors import TraderError
 
 _T = TypeVar("_T")
+
+_PARTS: Final = 4
+"""A process that itself stood still uses up one part of its patience, not all of it."""
 
 
 def within(work: Callable[[], _T], seconds: float) -> _T:
@@ -19,7 +23,7 @@ def within(work: Callable[[], _T], seconds: float) -> _T:
     Raises:
         TimeoutError: it is late. TraderError, OSError: what `work` raises.
     """
-    return _begun(work).result(timeout=seconds)
+    return _waited(_begun(work), seconds)
 
 
 async def aside(work: Callable[[], _T]) -> _T:
@@ -43,7 +47,15 @@ class Errands:
         if self._late is not None and not self._late.done():
             raise TimeoutError("the disk has not answered yet")
         self._late = begun = _begun(work)
-        return begun.result(timeout=seconds)
+        return _waited(begun, seconds)
+
+
+def _waited(begun: Future[_T], seconds: float) -> _T:
+    for _ in range(_PARTS):
+        with suppress(TimeoutError):
+            begun.exception(timeout=seconds / _PARTS)
+            break
+    return begun.result(timeout=0)
 
 
 def _begun(work: Callable[[], _T]) -> Future[_T]:
