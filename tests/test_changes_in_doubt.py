@@ -443,6 +443,17 @@ async def test_a_foreign_order_is_not_taken_for_one_of_the_same_name_elsewhere(
     await assert_nothing_opens(floor, "second")
 
 
+async def test_a_doubt_about_the_second_of_two_foreign_orders_of_one_name_is_told_as_such(
+    floor: Floor,
+) -> None:
+    order = foreign(floor)
+    await cancel_in_doubt(floor, order)
+
+    await cancel_in_doubt(floor, replace(order, symbol="ETHUSDT"))
+
+    await assert_nothing_opens(floor, "second")
+
+
 async def test_resolve_of_a_stranger_is_a_usage_error(floor: Floor) -> None:
     with pytest.raises(UsageError):
         await floor.run(floor.orders.resolve("web_1234"))

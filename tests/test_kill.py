@@ -409,6 +409,23 @@ async def test_an_engine_that_acknowledges_shortens_the_wait(scene: Scene) -> No
     assert 1_000 <= result.elapsed_ms < 2_000
 
 
+async def test_what_was_read_before_the_engine_was_quiet_proves_nothing(scene: Scene) -> None:
+    # The positions are read, their answer is late; meanwhile the engine's last entry fills.
+    scene.venue.late["get_positions"] = 0.5
+
+    async def fill_last() -> None:
+        await scene.clock.sleep(0.2)
+        scene.venue.hold("0.01")
+
+    coming = asyncio.ensure_future(fill_last())
+
+    result = await scene.kill(engine_quiet=lambda: scene.clock.monotonic() >= 0.3)
+
+    await coming
+    assert result.flat
+    assert scene.is_empty
+
+
 async def test_an_engine_that_keeps_opening_is_not_flat(scene: Scene) -> None:
     def reopen(method: str) -> None:
         if method == "send":

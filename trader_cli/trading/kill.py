@@ -189,9 +189,10 @@ class _Kill:
         while self._left_s > 0 and self.reader.denied < _READS_DENIED_MAX:
             if not await self._wait_out_block():
                 break
+            was_quiet = self._is_quiet  # before: what arrives during a read may be missing in it
             seen = await self._read()
             wanted = () if seen is None else self._targets(seen)
-            if seen is not None and not wanted and self._is_quiet:
+            if seen is not None and not wanted and was_quiet:
                 self.done = True
                 break
             if seen is not None and not wanted:

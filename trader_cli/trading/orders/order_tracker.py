@@ -26,6 +26,7 @@ from trader_cli.domain.order import (
 )
 from trader_cli.domain.order_life_cycle import IntentEvent, IntentStatus
 from trader_cli.errors import (
+    BrokenInvariant,
     OutcomeUnknown,
     PermissionDenied,
     RateLimited,
@@ -413,8 +414,9 @@ class OrderTracker:
 
     def _introduce(self, order: Order | AlgoOrder) -> None:
         self._strangers.add(order.client_order_id)
-        # What cannot be written down now holds nothing up, as with orders of our own.
-        with contextlib.suppress(JournalUnavailable):
+        # What cannot be written down now holds nothing up, as with orders of our own; nor does a
+        # name under which the journal knows a stranger's order of another symbol.
+        with contextlib.suppress(JournalUnavailable, BrokenInvariant):
             self.journal.record_intent(
                 source=STRANGER,
                 leg=Leg.EXIT if only_reduces(order) else Leg.ENTRY,
