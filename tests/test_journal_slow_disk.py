@@ -252,11 +252,11 @@ async def test_a_read_that_waited_in_vain_spares_the_exit_after_it_its_own_wait(
     desk.journal.intent(name)
     began_s = time.monotonic()
 
-    for _ in range(40):
+    for _ in range(400):
         desk.journal.intent(name)
     placed = await desk.orders.place(exit_order(), source="cut again", leg=Leg.EXIT)
 
-    assert time.monotonic() - began_s < 1, "2 s if every read waited"
+    assert time.monotonic() - began_s < 10, "20 s if every read waited"
     assert "before its journal entry" in placed.notes[0]
 
 
@@ -377,7 +377,7 @@ async def test_a_fault_in_the_journal_stops_no_exit(tmp_path: Path) -> None:
     placed = await desk.orders.place(exit_order(), source="cut", leg=Leg.EXIT)
 
     assert [row.side for row in desk.venue.sent] == [Side.SELL]
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 10
     assert "without a journal entry" in placed.notes[0]
     with pytest.raises(JournalUnavailable):
         await desk.orders.place(entry_order(), source="wolf", leg=Leg.ENTRY)
@@ -421,7 +421,7 @@ async def test_a_thread_that_breaks_answers_all_who_wait_and_all_who_come(tmp_pa
     with pytest.raises(JournalUnavailable):
         await journal.record_aside("fourth", {})
 
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 10, "for ever, if the dead thread were waited for"
     assert "refused: start anew" in told[-1]
     journal.close()
     assert len(told) == 3

@@ -769,7 +769,7 @@ class HangingLatch(HaltLatch):
         self.held_up = False
 
     def set(self, **halt: Any) -> Halt:
-        self.held_up |= not self.answers.wait(timeout=5)
+        self.held_up |= not self.answers.wait(timeout=60)
         return super().set(**halt)
 
 
@@ -823,7 +823,7 @@ class SpeechlessLatch(HaltLatch):
 
     def acknowledge(self, *args: Any) -> None:
         self.asked += 1
-        self.held_up |= not self.answers.wait(timeout=5)
+        self.held_up |= not self.answers.wait(timeout=60)
 
 
 async def test_exit_does_not_wait_for_a_disk_that_hangs_where_a_halt_is_acknowledged(
