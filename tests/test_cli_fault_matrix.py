@@ -33,9 +33,10 @@ UNCHANGED = (2, 3, 4, 5, 6, 8)
 ENTRIES = ("place", "place-market")
 SENDS = (*ENTRIES, "algo-place")
 ONCE = (*SENDS, "amend")
+"""What is sent once and never repeated on doubt; cancels and settings are repeated until known."""
+
 BLOCKING = (*ONCE, "cancel")
 """What may raise exposure while its outcome is unknown; a stop or a setting may not."""
-"""What is sent once and never repeated on doubt; cancels and settings are repeated until known."""
 
 # Exit codes of a trouble by write, "" for every other one; what is not here ends with 0.
 _NOT_EXECUTED = {**dict.fromkeys(ONCE, 6), "": 0}
