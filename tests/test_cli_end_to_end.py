@@ -476,7 +476,8 @@ def test_an_interrupted_send_says_what_is_in_doubt(trader: Trader) -> None:
     while not any(row["struck"] for row in trader.json("paper", "fault", "list").data["faults"]):
         assert running.poll() is None
     with closing(sqlite3.connect(trader.home / "paper" / "journal.db")) as journal:
-        sent = journal.execute("SELECT client_order_id FROM intents ORDER BY rowid DESC").fetchone()
+        newest = "SELECT client_order_id FROM intents ORDER BY created_ms DESC"
+        sent = journal.execute(newest).fetchone()
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=60)
     assert trader("paper", "fault", "clear").code == 0
