@@ -625,6 +625,9 @@ def test_an_overloaded_exchange_lets_exits_and_cancels_pass(paper: PaperVenue) -
     assert paper.refused("PUT", ORDER, {**RESTING, "orderId": placed["orderId"]}) == (503, -1008)
     paper.ask("DELETE", ORDER, {"symbol": SYMBOL, "orderId": placed["orderId"]})
     paper.ask("POST", ORDER, {**SELL, "reduceOnly": "TRUE"})
+    for path in ("/fapi/v1/allOpenOrders", "/fapi/v1/algoOpenOrders"):
+        paper.ask("DELETE", path, {"symbol": SYMBOL})
+    assert paper.refused("DELETE", "/fapi/v1/algoOrder", {"algoId": "1"}) == (400, -2011)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _THROTTLED: Final = frozenset({"/fapi/v1/order", "/fapi/v1/order/test", "/fapi/v1/batchOrders"})
+_CANCELLED: Final = frozenset(
+    f"/fapi/v1/{name}"
+    for name in ("order", "batchOrders", "allOpenOrders", "algoOrder", "algoOpenOrders")
+)
 _CLOSING: Final = frozenset({("LONG", "SELL"), ("SHORT", "BUY")})
 
 
@@ -21,11 +25,9 @@ def is_spared(method: str, path: str, values: Mapping[str, str]) -> bool:
     Args:
         values: its parameters by names in lower case.
     """
-    if path not in _THROTTLED:
-        return False
     if method == "DELETE":
-        return True
-    if method != "POST":
+        return path in _CANCELLED
+    if method != "POST" or path not in _THROTTLED:
         return False
     orders = _elements(values.get("batchorders", "")) if path.endswith("batchOrders") else [values]
     return bool(orders) and all(map(_only_reduces, orders))
