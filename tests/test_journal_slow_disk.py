@@ -170,6 +170,8 @@ async def test_nothing_opens_while_the_disk_hangs_and_the_rest_goes_on(desk: Des
 async def test_an_entry_that_waits_for_the_disk_holds_up_no_exit(desk: Desk) -> None:
     desk.venue.hold("0.001")
     view = await desk.orders.view("BTCUSDT")
+    with pytest.raises(BrokenInvariant):
+        settled(desk.journal)  # what reading the view left to be written would refuse the entry
     desk.disk.answers.clear()
     entry = asyncio.create_task(
         desk.orders.place(entry_order(), source="wolf", leg=Leg.ENTRY, view=view)
@@ -268,6 +270,7 @@ def test_a_note_bears_the_time_of_what_it_notes(desk: Desk) -> None:
     after_ms = SystemClock().now_ms()
     threading.Event().wait(0.02)
     desk.disk.answers.set()
+    desk.journal.record("after_it", {})  # waits for a slow disk for longer than a read does
 
     row = desk.journal.last("intent_event")
 
