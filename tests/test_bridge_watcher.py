@@ -8,9 +8,10 @@ import json
 import os
 import resource
 import shutil
+import threading
 from collections.abc import Callable
 from datetime import UTC
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import pytest
 
@@ -239,6 +240,27 @@ def test_command_of_before_the_folder_was_lost_is_not_confirmed_from_memory(tmp_
     shutil.rmtree(folder)
 
     assert not any(isinstance(row, SignalConfirmed) for row in look.again())
+
+
+class SlowFolder(PosixPath):
+    """A folder each look at which takes longer than a healthy disk does."""
+
+    def __fspath__(self) -> str:
+        if threading.current_thread().name == "disk" and not self.suffix:
+            threading.Event().wait(0.15)
+        return str(self)
+
+
+def test_what_lies_on_a_slow_disk_is_read_all_the_same(tmp_path: Path) -> None:
+    """Each look was given up before its end, and no CUT_LOSS was seen as long as the run went."""
+    (tmp_path / WOLF).write_bytes(wolf("CUT_LOSS"))
+    look = Look(SlowFolder(tmp_path))
+
+    for _ in range(30):
+        if look.commands() == [Command.CUT_LOSS]:
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it is never read")
 
 
 def test_no_descriptor_left_is_told_once_and_costs_nothing_later(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ _TORN_PATIENCE_S: Final = 0.15
 """A busy writer is done long before this; a file torn for longer is worth a word."""
 
 _DISK_WAIT_S: Final = 0.25
+_SLOW_DISK_WAIT_S: Final = 1.0
+"""A disk that was late once is slow or dead: each look at a slow one would be given up in vain."""
+
 _RECHECK_S_MIN: Final = 0.02
 _WATCH_STEP_MS: Final = 10
 _WATCH_DEBOUNCE_MS: Final = 20
@@ -89,6 +92,7 @@ class BridgeWatcher:
         self._stop = asyncio.Event()
         self._moved = asyncio.Event()
         self._disk = Errands()
+        self._disk_wait_s = _DISK_WAIT_S
         self._places: frozenset[tuple[Path, int]] | None = None
         self._known: dict[str, tuple[bytes, list[Signal] | TornFile]] = {}
         self._torn_since: dict[str, float] = {}
@@ -104,8 +108,9 @@ class BridgeWatcher:
         """Read every file now and return what is new, what cannot be read included."""
         name = str(self._directory)
         try:
-            found = self._disk.run(partial(_look, self._directory), _DISK_WAIT_S)
+            found = self._disk.run(partial(_look, self._directory), self._disk_wait_s)
         except TimeoutError:
+            self._disk_wait_s = _SLOW_DISK_WAIT_S
             return self._torn(TornFile(file=name, reason="the disk does not answer"))
         except OSError as error:
             return self._torn(TornFile(file=name, reason=error.strerror or str(error)))
