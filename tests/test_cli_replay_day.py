@@ -14,7 +14,7 @@ def test_first_command_on_a_replay_of_another_day_sees_that_days_result(tmp_path
     trader = Trader(root=tmp_path)
     assert trader("paper", "start", "--market", "replay", str(TAPE), "--speed", "1").code == 0
     try:
-        assert trader("position", "open", "BTCUSDT", "long", "--usd", "500", "--no-stop").code == 0
+        assert trader("order", "market", "BTCUSDT", "buy", "--usd", "500").code == 0
         assert trader("position", "close", "BTCUSDT").code == 0
         (trader.home / "paper" / "usage").unlink()  # what one process measures others know
 
