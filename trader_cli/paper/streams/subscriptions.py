@@ -284,5 +284,8 @@ class Subscriptions:
 
 
 def _control_error(code: int, text: str) -> dict[str, object]:
-    """Return what a refused control message is answered with, as seen on the wire."""
-    return {"error": {"code": code, "msg": text}}
+    """Return what a refused control message is answered with.
+
+    The reference shows code and text by themselves, clients look for them under `error`: both.
+    """
+    return {"code": code, "msg": text, "error": {"code": code, "msg": text}}
